@@ -1,0 +1,1 @@
+"""thatdam: verified ingest, moment search and lineage for people who shoot video."""

@@ -1,0 +1,49 @@
+"""The errors people see: each names the thing, the cause and the next step."""
+
+
+class ThatdamError(Exception):
+    """Something a person can act on.
+
+    Args:
+        subject: What it happened to: a file path, a setting, a batch id.
+        cause: What is wrong, as a plain clause.
+        next_step: What to do about it.
+    """
+
+    def __init__(self, subject: object, cause: str, next_step: str) -> None:
+        self.subject = str(subject)
+        self.cause = cause
+        self.next_step = next_step
+        super().__init__(f"{self.subject}: {cause}. {next_step}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers send errors across process boundaries; the default would pass one argument to __init__.
+        return type(self), (self.subject, self.cause, self.next_step)
+
+
+class SettingsError(ThatdamError):
+    """A setting has a value that cannot work."""
+
+
+class MediaError(ThatdamError):
+    """A file is not media that can be read: it is quarantined and its batch goes on."""
+
+
+class StoreError(ThatdamError):
+    """A copy could not be made or proven; the source is untouched."""
+
+
+class OfflineError(ThatdamError):
+    """A disk, folder or server cannot be reached now. Nothing is dropped because of it."""
+
+
+class TableError(ThatdamError):
+    """Rows do not fit the schema their table declares."""
+
+
+class QueryError(ThatdamError):
+    """A question cannot be answered as asked."""
+
+
+class ModelError(ThatdamError):
+    """An embedder cannot be loaded or its vectors cannot be trusted."""

@@ -1,0 +1,1 @@
+"""Where things are kept: files, facts, mutable state, vectors and text."""

@@ -1,0 +1,389 @@
+"""Every table, declared once: what is written is validated by it, the UI and the SQL views are documented by it."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from thatdam_pipelines.errors import TableError
+
+UTC = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. Its name carries its unit (``_s`` seconds, ``_bytes``, ``_fps``, ``_deg``, ``_lufs``)."""
+
+    name: str
+    dtype: DataType | DataTypeClass
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of facts: one Parquet file a batch, written by one asset.
+
+    Args:
+        owner: Name of the asset that alone writes the table.
+        key: Columns that together name a row; no two rows of a batch share them.
+    """
+
+    name: str
+    owner: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pl.Schema:
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    def frame(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        """Rows as a validated frame; a column a row leaves out is null.
+
+        Raises:
+            TableError: A row has an unknown column, a value of the wrong type, a missing required value, or the key
+                of another row.
+        """
+        known = {column.name for column in self.columns}
+        if unknown := {name for row in rows for name in row} - known:
+            raise TableError(self.name, f"unknown columns {sorted(unknown)}", "Declare them in library/schemas.py.")
+        try:
+            frame = pl.DataFrame(rows, schema=self.schema, strict=True, orient="row")
+        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            raise TableError(self.name, f"a value does not fit its column ({error})", "Mend the rows.") from error
+        return self.validate(frame)
+
+    def validate(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame itself when it has exactly this schema, no null in a required column and no key twice."""
+        if frame.schema != self.schema:
+            raise TableError(self.name, f"schema is {frame.schema}, declared {self.schema}", "Mend the writer.")
+        for column in self.columns:
+            if column.required and frame[column.name].null_count():
+                raise TableError(self.name, f"column {column.name} has nulls", "Give every row a value.")
+        if frame.height and frame.select(self.key).is_duplicated().any():
+            raise TableError(self.name, f"two rows share the key {self.key}", "Write each row once.")
+        return frame
+
+
+_MEDIA_ID = Column("media_id", pl.String, "First 32 hex digits of the BLAKE3 of the content.", required=True)
+_BATCH_ID = Column("batch_id", pl.String, "Batch the content was first seen in.", required=True)
+_RECIPE = Column("recipe", pl.String, "Recipe the row was made with.", required=True)
+_SPACE = Column("space", pl.String, "Vector space: model, weights and version; never compared across.", required=True)
+
+MEDIA = Table(
+    "media",
+    "raw_media",
+    "Contents: one row for each different content, in the batch that first brought it.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        Column("name", pl.String, "File name as it first came.", required=True),
+        Column("kind", pl.String, "By name and signature: video, audio, image, sidecar, unknown.", required=True),
+        Column("size_bytes", pl.Int64, "Size of the content.", required=True),
+        Column("blake3", pl.String, "BLAKE3 of the content, 64 hex digits.", required=True),
+        Column("xxh128", pl.String, "XXH128 of the content, 32 hex digits, for ASC MHL.", required=True),
+        Column("first_seen_utc", UTC, "When the content was first ingested.", required=True),
+    ),
+)
+
+LOCATIONS = Table(
+    "locations",
+    "raw_media",
+    "Places: every path at which a content is or was found.",
+    ("batch_id", "source_path"),
+    (
+        _MEDIA_ID,
+        Column("batch_id", pl.String, "Batch that brought this location.", required=True),
+        Column("path", pl.String, "Where the bytes are: relative to the media store, absolute if by reference.", True),
+        Column("in_store", pl.Boolean, "True: path is in the media store; false: the file stays at its source.", True),
+        Column("source_path", pl.String, "Absolute path it came from; text that is not UTF-8 is escaped.", True),
+        Column("folder", pl.String, "Folder below the watched folder it came in, '' at its top.", required=True),
+        Column("name", pl.String, "File name as it came.", required=True),
+        Column("mode", pl.String, "copy, move or reference.", required=True),
+        Column("duplicate", pl.Boolean, "True: the content was already in the library; path is the copy kept.", True),
+        Column("album", pl.String, "Album of the watched folder."),
+        Column("category", pl.String, "Category of the watched folder."),
+        Column("size_bytes", pl.Int64, "Size of the file.", required=True),
+        Column("modified_utc", UTC, "The file's own modification time.", required=True),
+        Column("verified_utc", UTC, "When the bytes at path were read back and equalled the hash.", required=True),
+        Column("card_id", pl.String, "Camera card the file belongs to: id of its structure's top folder."),
+        Column("card_type", pl.String, "Kind of card structure: DCIM, XAVC, XDCAM, P2, AVCHD, GoPro, ..."),
+        Column("take_id", pl.String, "Take that chaptered files of one recording share."),
+        Column("chapter", pl.Int32, "Place in the take, from 1."),
+    ),
+)
+
+PROBES = Table(
+    "probes",
+    "probes",
+    "What each media file is, read from its streams.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("kind", pl.String, "What the file turned out to be: video, audio, image.", required=True),
+        Column("container", pl.String, "Container format short name: mov, matroska, mxf, jpeg, ...", required=True),
+        Column("mime", pl.String, "Media type, as registered with IANA where it is.", required=True),
+        Column("duration_s", pl.Float64, "Duration; null for stills."),
+        Column("bit_rate_bps", pl.Int64, "Overall bit rate."),
+        Column("video_codec", pl.String, "Codec of the main picture stream (h264, hevc, prores, jpeg, ...)."),
+        Column("video_profile", pl.String, "Codec profile."),
+        Column("pixel_format", pl.String, "Pixel format (ffmpeg name)."),
+        Column("bit_depth", pl.Int32, "Bits a component."),
+        Column("width", pl.Int32, "Coded width in pixels."),
+        Column("height", pl.Int32, "Coded height in pixels."),
+        Column("display_width", pl.Int32, "Width as shown: after sample aspect ratio and rotation."),
+        Column("display_height", pl.Int32, "Height as shown: after rotation."),
+        Column("rotation_deg", pl.Int32, "Clockwise rotation to show it upright: 0, 90, 180, 270."),
+        Column("sample_aspect", pl.String, "Sample aspect ratio as num:den."),
+        Column("display_aspect", pl.String, "Display aspect ratio as num:den."),
+        Column("frame_rate", pl.String, "Nominal frame rate as a fraction, e.g. 30000/1001."),
+        Column("frame_rate_fps", pl.Float64, "Nominal frame rate."),
+        Column("average_rate_fps", pl.Float64, "Average frame rate: frames by duration."),
+        Column("is_vfr", pl.Boolean, "Variable frame rate: frame durations differ by more than rounding."),
+        Column("frames", pl.Int64, "Frames of the main picture stream, where the container says."),
+        Column("color_primaries", pl.String, "Colour primaries tag (ITU-T H.273 name)."),
+        Column("color_transfer", pl.String, "Transfer characteristics tag (ITU-T H.273 name)."),
+        Column("color_space", pl.String, "Matrix coefficients tag (ITU-T H.273 name)."),
+        Column("color_range", pl.String, "tv (limited) or pc (full)."),
+        Column("hdr", pl.String, "sdr, hlg, pq, hdr10, hdr10plus, dolby_vision; null for audio."),
+        Column("interlace", pl.String, "progressive, tff, bff; null when unknown."),
+        Column("timecode", pl.String, "Start timecode HH:MM:SS:FF, ';' before the frames when drop-frame."),
+        Column("drop_frame", pl.Boolean, "True when the timecode is drop-frame (SMPTE ST 12-1)."),
+        Column("created_utc", UTC, "When it was shot, as the file says."),
+        Column("created_source", pl.String, "Which field said so."),
+        Column("camera_make", pl.String, "Camera maker."),
+        Column("camera_model", pl.String, "Camera model."),
+        Column("camera_serial", pl.String, "Camera serial number."),
+        Column("latitude_deg", pl.Float64, "GPS latitude, WGS 84."),
+        Column("longitude_deg", pl.Float64, "GPS longitude, WGS 84."),
+        Column("altitude_m", pl.Float64, "GPS altitude above the ellipsoid or sea level, as the file says."),
+        Column("audio_codec", pl.String, "Codec of the main sound stream."),
+        Column("audio_channels", pl.Int32, "Channels of the main sound stream."),
+        Column("audio_layout", pl.String, "Channel layout of the main sound stream."),
+        Column("audio_rate_hz", pl.Int32, "Sample rate of the main sound stream."),
+        Column("has_audio", pl.Boolean, "True when there is a sound stream.", required=True),
+        Column("warnings", pl.List(pl.String), "What does not add up but did not stop the probe.", required=True),
+    ),
+)
+
+STREAMS = Table(
+    "streams",
+    "probes",
+    "Every stream of every media file, by type.",
+    ("media_id", "stream_index"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("stream_index", pl.Int32, "Index in the container; a name, not an order of importance.", required=True),
+        Column("type", pl.String, "video, audio, subtitle, data, attachment.", required=True),
+        Column("codec", pl.String, "Codec name."),
+        Column("profile", pl.String, "Codec profile."),
+        Column("language", pl.String, "Language tag."),
+        Column("title", pl.String, "Title or handler name."),
+        Column("is_default", pl.Boolean, "Marked as the default of its type."),
+        Column("duration_s", pl.Float64, "Duration of the stream."),
+        Column("bit_rate_bps", pl.Int64, "Bit rate of the stream."),
+        Column("width", pl.Int32, "Coded width in pixels."),
+        Column("height", pl.Int32, "Coded height in pixels."),
+        Column("pixel_format", pl.String, "Pixel format (ffmpeg name)."),
+        Column("frame_rate", pl.String, "Nominal frame rate as a fraction."),
+        Column("channels", pl.Int32, "Audio channels."),
+        Column("layout", pl.String, "Audio channel layout."),
+        Column("sample_rate_hz", pl.Int32, "Audio sample rate."),
+    ),
+)
+
+PROXIES = Table(
+    "proxies",
+    "proxies",
+    "What was made from each original so that nothing needs to read it again. Paths are relative to the media store.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("kind", pl.String, "video, audio or image.", required=True),
+        Column("proxy_path", pl.String, "540p H.264 mp4; AAC m4a of sound alone; JPEG of a still.", required=True),
+        Column("poster_path", pl.String, "JPEG picture that stands for the clip; a waveform for sound.", required=True),
+        Column("sprite_path", pl.String, "JPEG sheet of hover thumbnails."),
+        Column("sprite_vtt_path", pl.String, "WebVTT that maps times to places on the sheet."),
+        Column("audio_path", pl.String, "16 kHz mono WAV for speech and sync."),
+        Column("measures_path", pl.String, "Per-frame measures (Parquet) for scenes and motion."),
+        Column("width", pl.Int32, "Proxy width in pixels."),
+        Column("height", pl.Int32, "Proxy height in pixels."),
+        Column("duration_s", pl.Float64, "Proxy duration; null for stills."),
+        Column("source_duration_s", pl.Float64, "Duration the original was probed at."),
+        Column("frames", pl.Int64, "Frames of the original that were decoded."),
+        Column("loudness_lufs", pl.Float64, "Integrated loudness (ITU-R BS.1770, EBU R 128)."),
+        Column("tone_mapped", pl.Boolean, "True when HDR was mapped to SDR.", required=True),
+        Column("deinterlaced", pl.Boolean, "True when fields were made into frames.", required=True),
+        Column("size_bytes", pl.Int64, "Bytes of everything made.", required=True),
+        Column("elapsed_s", pl.Float64, "Wall time it took.", required=True),
+    ),
+)
+
+FRAMES = Table(
+    "frames",
+    "embeddings_l1",
+    "Frames taken about one a second from the proxy, near-duplicates dropped.",
+    ("media_id", "frame_id"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("frame_id", pl.String, "<media_id>:f<time in ms, 9 digits>.", required=True),
+        Column("time_s", pl.Float64, "Presentation time in the clip.", required=True),
+        Column("sharpness", pl.Float64, "Variance of the Laplacian of luma (8-bit); higher is sharper.", required=True),
+        Column("brightness", pl.Float64, "Mean luma, 0 to 1.", required=True),
+        Column("contrast", pl.Float64, "Standard deviation of luma, 0 to 0.5.", required=True),
+        Column("saturation", pl.Float64, "Mean HSV saturation, 0 to 1.", required=True),
+        Column("motion", pl.Float64, "Mean absolute luma change a second around it, 0 to 1; null without measures."),
+        Column("dominant_colors", pl.List(pl.String), "Up to 5 colours as #rrggbb, most of the frame first.", True),
+    ),
+)
+
+SCENES = Table(
+    "scenes",
+    "embeddings_l2",
+    "Scenes: stretches of a clip between two cuts or fades.",
+    ("media_id", "scene_id"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("scene_id", pl.String, "<media_id>:s<start in ms, 9 digits>.", required=True),
+        Column("scene_index", pl.Int32, "Place in the clip, from 0.", required=True),
+        Column("start_s", pl.Float64, "Start.", required=True),
+        Column("end_s", pl.Float64, "End, not included.", required=True),
+        Column("transition_in", pl.String, "How it begins: start, cut, fade, dissolve.", required=True),
+        Column("transition_score", pl.Float64, "Strength of that transition in the detector's measure."),
+        Column("hero_s", pl.Float64, "Time of the hero frame: sharp, well lit, typical.", required=True),
+        Column("brightness", pl.Float64, "Mean luma of its frames, 0 to 1."),
+        Column("motion", pl.Float64, "Mean absolute luma change a second, 0 to 1."),
+    ),
+)
+
+_VECTOR = (
+    Column("vector", pl.List(pl.Float32), "Unit-length vector.", required=True),
+    Column("dimensions", pl.Int32, "Length of the vector.", required=True),
+)
+
+EMBEDDINGS_L0 = Table(
+    "embeddings_l0",
+    "embeddings_l0",
+    "One vector a file, from a few evenly spread frames.",
+    ("media_id", "space"),
+    (_MEDIA_ID, _BATCH_ID, _RECIPE, _SPACE, Column("frames", pl.Int32, "Frames averaged.", True), *_VECTOR),
+)
+
+EMBEDDINGS_L1 = Table(
+    "embeddings_l1",
+    "embeddings_l1",
+    "One vector a kept frame.",
+    ("media_id", "frame_id", "space"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        _SPACE,
+        Column("frame_id", pl.String, "Frame it is of.", required=True),
+        Column("time_s", pl.Float64, "Presentation time in the clip.", required=True),
+        *_VECTOR,
+    ),
+)
+
+EMBEDDINGS_L2 = Table(
+    "embeddings_l2",
+    "embeddings_l2",
+    "One vector a scene, from its frames.",
+    ("media_id", "scene_id", "space"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        _SPACE,
+        Column("scene_id", pl.String, "Scene it is of.", required=True),
+        Column("start_s", pl.Float64, "Start of the scene.", required=True),
+        Column("end_s", pl.Float64, "End of the scene, not included.", required=True),
+        *_VECTOR,
+    ),
+)
+
+TAGS = Table(
+    "tags",
+    "tags",
+    "Words a machine gave to scenes and files, with how sure it was and how it came to them.",
+    ("media_id", "item_id", "tag"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("item_id", pl.String, "scene_id, or media_id for the whole file.", required=True),
+        Column("tag", pl.String, "The word.", required=True),
+        Column("score", pl.Float64, "Confidence, 0 to 1.", required=True),
+        Column("method", pl.String, "measure (from brightness, colour, motion) or the space that named it.", True),
+    ),
+)
+
+
+def _failures(owner: str) -> Table:
+    return Table(
+        f"{owner}_failures",
+        owner,
+        f"Files that {owner} could not do, and why.",
+        ("batch_id", "subject"),
+        (
+            Column("subject", pl.String, "media_id, or the source path of a file that could not be read.", True),
+            Column("batch_id", pl.String, "Batch it came in.", required=True),
+            Column("media_id", pl.String, "Content, where its bytes could be read."),
+            Column("stage", pl.String, "Asset that failed on it.", required=True),
+            Column("recipe", pl.String, "Recipe that failed; the same one is tried again only on request.", True),
+            Column("path", pl.String, "File as people know it: the path it came from.", required=True),
+            Column("reason", pl.String, "What is wrong, as a plain clause.", required=True),
+            Column("next_step", pl.String, "What to do about it.", required=True),
+            Column("failed_utc", UTC, "When.", required=True),
+        ),
+    )
+
+
+RAW_MEDIA_FAILURES = _failures("raw_media")
+PROBES_FAILURES = _failures("probes")
+EMBEDDINGS_L0_FAILURES = _failures("embeddings_l0")
+PROXIES_FAILURES = _failures("proxies")
+EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
+EMBEDDINGS_L2_FAILURES = _failures("embeddings_l2")
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        MEDIA,
+        LOCATIONS,
+        RAW_MEDIA_FAILURES,
+        PROBES,
+        STREAMS,
+        PROBES_FAILURES,
+        EMBEDDINGS_L0,
+        EMBEDDINGS_L0_FAILURES,
+        PROXIES,
+        PROXIES_FAILURES,
+        FRAMES,
+        EMBEDDINGS_L1,
+        EMBEDDINGS_L1_FAILURES,
+        SCENES,
+        EMBEDDINGS_L2,
+        EMBEDDINGS_L2_FAILURES,
+        TAGS,
+    )
+}
+FAILURE_TABLES: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.name.endswith("_failures"))
+
+
+def tables_of(owner: str) -> tuple[Table, ...]:
+    """The tables that asset ``owner`` writes."""
+    return tuple(table for table in TABLES.values() if table.owner == owner)

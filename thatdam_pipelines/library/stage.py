@@ -1,0 +1,139 @@
+"""One stage of a batch: what is done by the same recipe is kept, the rest is computed, the tables are written."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.recipes import Recipe
+from thatdam_pipelines.library.schemas import Table, tables_of
+from thatdam_pipelines.library.workers import Job
+
+Rows = dict[str, list[dict[str, Any]]]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage did to a batch, for logs, metadata and checks.
+
+    Args:
+        computed: Files worked on now.
+        reused: Files already done by the same recipe.
+        skipped: Files that failed by the same recipe before and were not tried again.
+        failures: Every failure row of the batch, old and new.
+    """
+
+    stage: str
+    batch_id: str
+    recipe: str
+    total: int
+    computed: int
+    reused: int
+    skipped: int
+    elapsed_s: float
+    failures: list[dict[str, Any]]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def run_stage(
+    library: Library,
+    stage: str,
+    batch_id: str,
+    *,
+    recipes: Mapping[Table, Recipe],
+    done_by: Table,
+    jobs: Sequence[Job],
+    work: Callable[[Any], Any],
+    finish: Callable[[Job, Any], Rows],
+    space: str | None = None,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> StageReport:
+    """Do ``work`` for every job not yet done and write the stage's tables for the batch.
+
+    Args:
+        recipes: Recipe of each table the stage writes (its failure table left out).
+        done_by: A file is done when it has a row here made with the table's recipe (in ``space``, if given).
+        work: Runs in a worker process on ``job.payload``; must be a module-level function.
+        finish: Runs here on the worker's result; gives rows by table name, without ``media_id``, ``batch_id`` and
+            ``recipe``, which are filled in. A ``MediaError`` it raises costs the file only.
+        space: Vector space that is computed; rows of other spaces are kept as they are.
+        retry: Try files again that failed by the same recipe.
+        progress: Called with (files done, files to do, name of the file) as they finish.
+    """
+    started = time.monotonic()
+    failure_table = next(table for table in tables_of(stage) if table.name.endswith("_failures"))
+    before = {table: library.tables.read(table, batch_id) for table in (*recipes, failure_table)}
+    recipe = recipes[done_by]
+    wanted = {job.media_id for job in jobs}
+
+    done_rows = before[done_by].filter(pl.col("recipe") == recipe.id)
+    if space is not None:
+        done_rows = done_rows.filter(pl.col("space") == space)
+    done = set(done_rows["media_id"]) & wanted
+    failed_rows = before[failure_table].filter(
+        (pl.col("recipe") == recipe.id) & pl.col("media_id").is_in(list(wanted - done))
+    )
+    if retry:
+        failed_rows = failed_rows.clear()
+    failed_before = set(failed_rows["media_id"])
+
+    rows: Rows = {table.name: [] for table in recipes}
+    failures: list[dict[str, Any]] = []
+    todo = [job for job in jobs if job.media_id not in done and job.media_id not in failed_before]
+    for count, (job, result) in enumerate(library.workers.run(work, todo), start=1):
+        try:
+            if isinstance(result, MediaError):
+                raise result
+            finished = finish(job, result)
+        except MediaError as error:
+            failures.append(failure_row(stage, batch_id, recipe, job.name, error, job.media_id))
+        else:
+            for table, made in recipes.items():
+                common = {"media_id": job.media_id, "batch_id": batch_id, "recipe": made.id}
+                rows[table.name] += [common | row for row in finished.get(table.name, [])]
+        if progress is not None:
+            progress(count, len(todo), job.name)
+
+    recomputed = {job.media_id for job in todo}
+    for table, made in recipes.items():
+        kept = pl.col("media_id").is_in(list(wanted - recomputed)) & (pl.col("recipe") == made.id)
+        if "space" in table.schema:
+            kept = kept | ((pl.col("space") != space) & pl.col("media_id").is_in(list(wanted)))
+        library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), table.frame(rows[table.name])]))
+    all_failures = pl.concat([failed_rows, failure_table.frame(failures)])
+    library.tables.write(failure_table, batch_id, all_failures)
+    return StageReport(
+        stage=stage,
+        batch_id=batch_id,
+        recipe=recipe.id,
+        total=len(jobs),
+        computed=len(todo),
+        reused=len(done),
+        skipped=len(failed_before),
+        elapsed_s=time.monotonic() - started,
+        failures=all_failures.to_dicts(),
+    )
+
+
+def failure_row(
+    stage: str, batch_id: str, recipe: Recipe, name: str, error: MediaError, media_id: str | None
+) -> dict[str, Any]:
+    """A row of ``<stage>_failures``."""
+    return {
+        "subject": media_id or name,
+        "batch_id": batch_id,
+        "media_id": media_id,
+        "stage": stage,
+        "recipe": recipe.id,
+        "path": name,
+        "reason": error.cause,
+        "next_step": error.next_step,
+        "failed_utc": datetime.now(UTC),
+    }
