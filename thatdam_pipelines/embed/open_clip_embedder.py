@@ -1,0 +1,253 @@
+"""Any model and weights that open_clip can load, as an embedder."""
+
+import pickle
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thatdam_pipelines.embed import hub
+from thatdam_pipelines.embed.embedder import Frames, Vectors, checked
+from thatdam_pipelines.embed.preprocess import Preprocess
+from thatdam_pipelines.embed.weights import HUB_PREFIX, Weights
+from thatdam_pipelines.errors import ModelError, SettingsError
+
+_TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    tokenizer: Any
+    preprocess: Preprocess
+    device: Any
+    dtype: Any
+
+
+class OpenClipEmbedder:
+    """An open_clip model. Making one reads no weights and imports no torch.
+
+    Args:
+        model: See ``Weights``.
+        pretrained: See ``Weights``.
+        config: See ``Weights``.
+        device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+        precision: ``auto`` (fp32 on a CPU, fp16 on CUDA), ``fp32``, ``bf16`` or ``fp16`` (CUDA only).
+        batch: Pictures embedded at once.
+
+    Raises:
+        ModelError: See ``Weights``.
+    """
+
+    has_text = True
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str,
+        config: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        batch: int = 32,
+    ) -> None:
+        schema = ":" in model
+        self.weights = Weights(model if schema else model.replace("/", "-"), pretrained, config)
+        self.name = f"open_clip:{model}@{pretrained}" if pretrained else f"open_clip:{model}"
+        self.note = f"open_clip {self.weights.label} serves."
+        self._device = device
+        self._precision = precision
+        self._batch = batch
+        self._loaded: _Loaded | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def space(self) -> str:
+        return self.weights.space
+
+    @property
+    def dimensions(self) -> int:
+        return int(self._model_config()["embed_dim"])
+
+    @property
+    def input_size(self) -> int:
+        vision = self._model_config()["vision_cfg"]
+        size = vision.get("image_size", 224)
+        return size if isinstance(size, int) else max(size)
+
+    def embed_images(self, frames: Frames) -> Vectors:
+        import torch
+
+        loaded = self._load()
+        rows = []
+        for start in range(0, len(frames), self._batch):
+            pictures = torch.stack([loaded.preprocess(frame) for frame in frames[start : start + self._batch]])
+            with torch.inference_mode():
+                inputs = loaded.preprocess.normalise(pictures.to(loaded.device)).to(loaded.dtype)
+                rows.append(loaded.model.encode_image(inputs).float().cpu().numpy())
+        return self._checked(rows)
+
+    def embed_text(self, texts: Sequence[str]) -> Vectors:
+        import torch
+
+        loaded = self._load()
+        rows = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            tokens = loaded.tokenizer([prompt(text) for text in texts[start : start + _TEXTS_AT_ONCE]])
+            with torch.inference_mode():
+                rows.append(loaded.model.encode_text(tokens.to(loaded.device)).float().cpu().numpy())
+        return self._checked(rows)
+
+    def _checked(self, rows: list[Any]) -> Vectors:
+        if not rows:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        return checked(np.concatenate(rows), self.name)
+
+    def _model_config(self) -> dict[str, Any]:
+        if self.weights.model.startswith(HUB_PREFIX):
+            self._load()
+        return self.weights.model_config
+
+    def _load(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load_now()
+            return self._loaded
+
+    def _load_now(self) -> _Loaded:
+        import open_clip
+        import torch
+
+        device = self._device if self._device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise SettingsError("THATDAM_DEVICE=cuda", "torch sees no CUDA device", "Use auto or cpu.")
+        precision = self._precision if self._precision != "auto" else ("fp16" if device == "cuda" else "fp32")
+        if device == "cpu" and precision == "fp16":
+            raise SettingsError("THATDAM_PRECISION=fp16", "a CPU cannot compute it", "Use auto, fp32 or bf16.")
+        files = self._hub_files()
+        model = self._create(files, device, precision)
+        return _Loaded(
+            model=model.eval(),
+            tokenizer=self._tokenizer(),
+            preprocess=Preprocess(open_clip.get_model_preprocess_cfg(model)),
+            device=torch.device(device),
+            dtype=open_clip.get_input_dtype(precision) or torch.float32,
+        )
+
+    def _hub_files(self) -> list[Path | None]:
+        """Files the hub cache already has, None for each that will be downloaded.
+
+        Raises:
+            ModelError: One is not cached and the hub does not answer.
+        """
+        files: list[Path | None] = []
+        for repository in self.weights.repositories():
+            found = hub.availability(repository)
+            if found.state == "missing":
+                raise ModelError(
+                    self.name,
+                    f"{repository.repo_id} is not on this machine and {found.reason}",
+                    "Connect and try again, name a local checkpoint file, or set THATDAM_EMBEDDER=descriptor.",
+                )
+            files.append(hub.cached_file(repository))
+        return files
+
+    def _create(self, files: list[Path | None], device: str, precision: str) -> Any:
+        import open_clip
+
+        weights = self.weights
+        if weights.custom_config is not None:
+            open_clip.add_model_config(weights.custom_config)
+        preprocess, pretrained = None, weights.pretrained or None
+        if weights.checkpoint is not None:
+            pretrained = str(weights.checkpoint)
+            preprocess = _preprocess_of_tags(weights.model)
+        elif weights.pretrained.startswith(HUB_PREFIX):
+            pretrained, preprocess = _from_repository(weights.pretrained.removeprefix(HUB_PREFIX))
+        elif weights.pretrained and files and files[0] is not None:
+            # Given as a file, cached weights are read without asking the hub whether they are the newest.
+            preprocess = open_clip.get_pretrained_cfg(weights.model, weights.pretrained)
+            pretrained = str(files[0])
+        try:
+            return open_clip.create_model(
+                weights.model,
+                pretrained=pretrained,
+                precision=precision,
+                device=device,
+                require_pretrained=True,
+                force_preprocess_cfg=preprocess,
+                pretrained_text=False,
+            )
+        except pickle.UnpicklingError as error:
+            raise ModelError(
+                pretrained or self.name,
+                "it holds more than weights, or is damaged, and is not loaded",
+                "Convert it to safetensors where you trust it, or get it again.",
+            ) from error
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as error:
+            raise ModelError(
+                self.name,
+                f"its weights cannot be loaded: {_first_lines(error)}",
+                "Check that the checkpoint was made with this model and configuration, and is whole.",
+            ) from error
+        except Exception as error:
+            # safetensors has an exception class of its own that derives from Exception alone.
+            if type(error).__name__ != "SafetensorError":
+                raise
+            raise ModelError(pretrained or self.name, f"it is damaged ({error})", "Get the file again.") from error
+
+    def _tokenizer(self) -> Any:
+        import open_clip
+
+        config = self.weights.model_config
+        options = {"local_files_only": True} if self._tokenizer_is_local(config) else {}
+        try:
+            return open_clip.get_tokenizer(self.weights.model, **options)
+        except (OSError, ValueError, ImportError) as error:
+            raise ModelError(
+                self.name, f"its tokenizer cannot be loaded: {_first_lines(error)}", "Check text_cfg of the model."
+            ) from error
+
+    def _tokenizer_is_local(self, config: dict[str, Any]) -> bool:
+        named = config["text_cfg"].get("hf_tokenizer_name")
+        if not named:
+            return False
+        files = ("tokenizer.json", "tokenizer_config.json")
+        return Path(named).is_dir() or hub.cached_file(hub.Repository(named, files)) is not None
+
+
+def prompt(text: str) -> str:
+    """The text a model is asked with: a bare word or two is put as a caption, which models of this kind know better.
+
+    Source: Radford et al., "Learning transferable visual models from natural language
+    supervision", ICML 2021, section 3.1.4.
+    """
+    text = " ".join(text.split())
+    return f"a photo of {text}" if 0 < len(text.split()) <= 2 else text
+
+
+def _preprocess_of_tags(model: str) -> dict[str, Any] | None:
+    """Preprocess configuration that all published weights of a model share: a fine-tuned file of it has the same."""
+    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    found = [get_pretrained_cfg(model, tag) for tag in list_pretrained_tags_by_model(model)]
+    shared = [{key: tag[key] for key in keys if key in tag} for tag in found]
+    return shared[0] if shared and all(tag == shared[0] for tag in shared) else None
+
+
+def _from_repository(repo_id: str) -> tuple[str, dict[str, Any] | None]:
+    """Weights file of a hub repository and the preprocess configuration published with it."""
+    import json
+
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    weights = str(download_pretrained_from_hf(repo_id))
+    config = json.loads(Path(download_pretrained_from_hf(repo_id, "open_clip_config.json")).read_text("utf-8"))
+    return weights, config.get("preprocess_cfg")
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
