@@ -40,9 +40,7 @@ class Settings(BaseSettings):
         None, description="Where originals and derivatives are kept: a path or s3://bucket/prefix. Default: home/media."
     )
     tables: Path | None = Field(None, description="Parquet tables. Default: home/tables.")
-    database: str | None = Field(
-        None, description="SQLAlchemy URL of the ledger. Default: SQLite in home/library.db."
-    )
+    database: str | None = Field(None, description="SQLAlchemy URL of the ledger. Default: SQLite in home/library.db.")
     vectors: Path | None = Field(None, description="Chroma's folder. Default: home/vectors.")
     text: Path | None = Field(None, description="Full-text index. Default: home/text.db.")
     catalog: Path | None = Field(None, description="Published DuckDB catalogue. Default: home/catalog.duckdb.")
@@ -65,7 +63,7 @@ class Settings(BaseSettings):
 
     embedder: str = Field(
         "auto",
-        description="auto, descriptor, or open_clip:<model>[@<pretrained>]; <pretrained> is a tag, hf-hub: name or file.",
+        description="auto, descriptor, or open_clip:<model>[@<weights>]; weights are a tag, hf-hub: name or file.",
     )
     open_clip_model: str = Field("ViT-B-16-SigLIP2", description="Model that auto serves where its weights can be had.")
     open_clip_pretrained: str = Field("webli", description="Weights of that model: tag, hub name or checkpoint file.")
@@ -80,7 +78,7 @@ class Settings(BaseSettings):
     decode_timeout_s: float = Field(120.0, gt=0, description="Longest time reading frames of one file may take.")
     proxy_timeout_factor: float = Field(20.0, gt=0, description="A proxy may take this many times its duration.")
     proxy_timeout_min_s: float = Field(120.0, gt=0, description="A proxy may always take this long.")
-    worker_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="Address space one decode may use above its base.")
+    worker_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="Address space a decode may use above its base.")
     image_max_pixels: int = Field(300_000_000, ge=1, description="Stills of more pixels are refused.")
     disk_reserve_bytes: int = Field(2 * 2**30, ge=0, description="Free space ingest leaves on the media disk.")
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -26,8 +27,7 @@ def die_with_parent() -> None:
 def _start_worker(memory_bytes: int) -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        base = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    base = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (base + memory_bytes, base + memory_bytes))
 
 

@@ -1,0 +1,54 @@
+"""The documentation is held to the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from thatdam_pipelines.cli import app
+from thatdam_pipelines.settings import Settings, WatchedFolder
+
+ROOT = Path(__file__).parents[1]
+DOCS = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+
+
+def commands() -> list[str]:
+    group = get_command(app)
+    names: list[str] = []
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        names += [f"{name} {sub}" for sub in getattr(command, "commands", {})] or [name]
+    return names
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_with_its_description(name: str) -> None:
+    assert f"| `THATDAM_{name.upper()}` | " in DOCS["settings.md"]
+    assert str(Settings.model_fields[name].description) in DOCS["settings.md"]
+
+
+def test_every_field_of_a_watched_folder_is_documented() -> None:
+    for name, field in WatchedFolder.model_fields.items():
+        assert f"| `{name}` | " in DOCS["settings.md"] and str(field.description) in DOCS["settings.md"]
+
+
+def test_no_document_names_a_setting_that_does_not_exist() -> None:
+    known = {f"THATDAM_{name.upper()}" for name in Settings.model_fields}
+    named = {match for text in DOCS.values() for match in re.findall(r"THATDAM_[A-Z0-9_]*[A-Z0-9]", text)}
+    assert named <= known | {"THATDAM_"}, named - known
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_documented_and_its_help_has_an_example(command: str) -> None:
+    assert any(f"thatdam {command}" in text for text in DOCS.values())
+    found = get_command(app)
+    for part in command.split():
+        found = found.commands[part]  # type: ignore[attr-defined]
+    assert "Example: `thatdam" in str(found.help)
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for name, text in DOCS.items():
+        folder = ROOT if name == "README.md" else ROOT / "docs"
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (folder / target).exists(), f"{name} links to {target}"

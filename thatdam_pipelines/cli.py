@@ -1,0 +1,312 @@
+"""The `thatdam` command. Exit codes: 0 done, 1 it failed, 2 wrong arguments or settings."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.settings import IngestMode, get_settings
+
+app = typer.Typer(
+    name="thatdam",
+    help="Verified ingest, moment search and lineage for people who shoot video.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+index_app = typer.Typer(help="Indexes are projections of the tables: rebuild them at will.", no_args_is_help=True)
+models_app = typer.Typer(help="Vector spaces: which exist, which one answers.", no_args_is_help=True)
+app.add_typer(index_app, name="index")
+app.add_typer(models_app, name="models")
+
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Level(StrEnum):
+    L0 = "l0"
+    L1 = "l1"
+    L2 = "l2"
+    ANY = "any"
+
+
+class Index(StrEnum):
+    VECTOR = "vector"
+    TEXT = "text"
+    CATALOG = "catalog"
+    ALL = "all"
+
+
+def main() -> None:
+    """Run the command line; errors people can act on end as one line and an exit code."""
+    try:
+        app()
+    except (SettingsError, QueryError) as error:
+        err.print(f"[red]error[/red] {error}", markup=True, highlight=False)
+        sys.exit(2)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "THATDAM_" + "__".join(str(part) for part in problem["loc"]).upper()
+            err.print(f"[red]error[/red] {name}: {problem['msg']}. See docs/settings.md.", highlight=False)
+        sys.exit(2)
+    except ThatdamError as error:
+        err.print(f"[red]error[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def up(
+    sample_footage: Annotated[
+        bool, typer.Option(help="On the very first start, make sample footage and drop it into incoming/.")
+    ] = False,
+) -> None:
+    """Start the platform: Dagster with sensors, the vector server, posters. Ctrl-C ends all of it.
+
+    Example: `thatdam up`
+    """
+    from thatdam_pipelines.up import run_platform
+
+    run_platform(get_settings(), out, sample_footage=sample_footage)
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """Do the main job on sample footage in a throwaway home: drop, ingest, search, SQL.
+
+    Example: `thatdam demo`
+    """
+    from thatdam_pipelines.demo import run_demo
+
+    run_demo(Console(stderr=True) if as_json else out, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, which embedder serves, how much disk is free, and what is broken.
+
+    Example: `thatdam doctor`
+    """
+    from thatdam_pipelines.doctor import examine
+
+    findings = examine(get_settings())
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        table = Table("", "what", "found", "next step", box=None)
+        for finding in findings:
+            table.add_row(
+                "[green]ok[/]" if finding.ok else "[red]broken[/]", finding.subject, finding.found, finding.next_step
+            )
+        out.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to take.")],
+    mode: Annotated[
+        str, typer.Option(click_type=click.Choice(["copy", "move", "reference"]), help="What happens to the source.")
+    ] = "copy",
+    wait: Annotated[bool, typer.Option("--wait", help="Run the whole chain until moments can be searched.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest files and folders: verified, probed and findable; with --wait down to scenes.
+
+    Example: `thatdam ingest /media/card/DCIM --wait`
+    """
+    from thatdam_pipelines.ingest_command import ingest_paths
+
+    result = ingest_paths(get_settings(), paths, _mode(mode), wait=wait, console=err)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        for row in result.media:
+            out.print(f"{row['status']:<10} {row['media_id']}  {_shown(row['path'])}", markup=False, highlight=False)
+        for row in result.failed:
+            out.print(f"failed     {_shown(row['path'])}: {row['reason']}", markup=False, highlight=False)
+        out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed")
+    if not result.finished:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for, in words.")] = "",
+    image: Annotated[Path | None, typer.Option(help="Find moments that look like this picture.")] = None,
+    level: Annotated[Level, typer.Option(help="Search files, frames, scenes, or all of them.")] = Level.ANY,
+    where: Annotated[str | None, typer.Option(help="SQL condition over the view media.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find moments, to the second, with the reason each was found.
+
+    Example: `thatdam search "red circle over a green field" --where "duration_s > 5"`
+    """
+    from thatdam_pipelines.search.search import Query, open_searcher
+
+    with open_searcher(get_settings()) as searcher:
+        result = searcher.search(Query(text=text, image=image, level=level.value, where=where, limit=limit))
+    if as_json:
+        _print_json([moment.as_dict() for moment in result.moments])
+        for note in result.notes:
+            err.print(note, highlight=False)
+        return
+    for moment in result.moments:
+        span = f"{_clock(moment.start_s)} - {_clock(moment.end_s)}"
+        out.print(f"[bold]{span}[/bold]  {moment.score:.2f}  {moment.level}  ", end="")
+        out.print(_shown(moment.path), markup=False, highlight=False)
+        out.print(f"    {'; '.join(moment.reasons)}", markup=False, highlight=False, style="dim")
+    if not result.moments:
+        out.print("Nothing found.")
+    for note in result.notes:
+        out.print(note, highlight=False, style="yellow")
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A SELECT, or the name of a ready-made query.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show the views and the ready-made queries.")] = False,
+) -> None:
+    """Ask the published catalogue, read-only.
+
+    Example: `thatdam sql "SELECT video_codec, count(*) FROM media GROUP BY ALL"`
+    """
+    from thatdam_pipelines.library import catalog
+
+    if list_all:
+        _print_sql_list(as_json)
+        return
+    if query is None:
+        raise typer.BadParameter("Give a query, or --list.")
+    ready = {entry.name: entry.sql for entry in catalog.list_queries()}
+    frame = catalog.run_sql(get_settings(), ready.get(query, query))
+    if as_json:
+        _print_json(frame.to_dicts())
+    elif as_csv:
+        typer.echo(frame.write_csv(), nl=False)
+    else:
+        _print_frame(frame)
+
+
+@app.command()
+def explain(
+    subject: Annotated[str, typer.Argument(metavar="PATH|MEDIA_ID", help="A path as it came, a name, or a media id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say every stage of a file: when, with which recipe, in which run, and what is missing and why.
+
+    Example: `thatdam explain GX010042.MP4`
+    """
+    from thatdam_pipelines.search.explain import explain as explain_subject
+
+    explanation = explain_subject(get_settings(), subject)
+    if as_json:
+        _print_json(explanation.as_dict())
+        return
+    for line in explanation.lines():
+        out.print(line, markup=False, highlight=False)
+
+
+@index_app.command("rebuild")
+def index_rebuild(which: Annotated[Index, typer.Argument(help="Which index.")], as_json: AsJson = False) -> None:
+    """Rebuild an index from the Parquet tables alone.
+
+    Example: `thatdam index rebuild all`
+    """
+    from thatdam_pipelines.library.catalog import publish
+    from thatdam_pipelines.library.home import Library
+    from thatdam_pipelines.library.text import TextIndex
+    from thatdam_pipelines.library.vectors import VectorIndex
+
+    settings = get_settings()
+    with Library(settings) as library:
+        rebuilders: dict[Index, Callable[[], Any]] = {
+            Index.VECTOR: lambda: VectorIndex(settings).rebuild(library),
+            Index.TEXT: lambda: TextIndex(settings.text_path).rebuild(library),
+            Index.CATALOG: lambda: publish(library),
+        }
+        chosen = [which] if which is not Index.ALL else list(rebuilders)
+        done = {}
+        for index in chosen:
+            with err.status(f"Rebuilding the {index.value} index ..."):
+                done[index.value] = str(rebuilders[index]())
+            if not as_json:
+                out.print(f"{index.value}: {done[index.value]}", highlight=False)
+    if as_json:
+        _print_json(done)
+
+
+@app.command()
+def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None, as_json: AsJson = False) -> None:
+    """Try the files again that failed, whatever the reason.
+
+    Example: `thatdam retry --batch 20261120T101500-1f2e3d4c`
+    """
+    from thatdam_pipelines.ingest_command import retry_failed
+
+    result = retry_failed(get_settings(), batch, console=err)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        for row in result.failed:
+            out.print(f"failed     {_shown(row['path'])}: {row['reason']}", markup=False, highlight=False)
+        out.print(f"{len(result.batches)} batches tried again, {len(result.failed)} files still failed")
+    if not result.finished:
+        raise typer.Exit(1)
+
+
+def _mode(value: str) -> IngestMode:
+    return "copy" if value == "copy" else "move" if value == "move" else "reference"
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def _shown(text: str) -> str:
+    """A path on one line: control characters escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(seconds, 0.0), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours:d}:{minutes:02d}:{rest:04.1f}"
+
+
+def _print_frame(frame: Any) -> None:
+    table = Table(*frame.columns, box=None)
+    for row in frame.iter_rows():
+        table.add_row(*("" if value is None else _shown(str(value)) for value in row))
+    out.print(table, markup=False)
+    out.print(f"{frame.height} rows", style="dim")
+
+
+def _print_sql_list(as_json: bool) -> None:
+    from thatdam_pipelines.library import catalog
+
+    views, queries = catalog.list_views(), catalog.list_queries()
+    if as_json:
+        _print_json({"views": [vars(view) for view in views], "queries": [vars(query) for query in queries]})
+        return
+    out.print("[bold]Views[/bold]")
+    for view in views:
+        out.print(f"  {view.name:<12} {view.title}", highlight=False)
+    out.print("[bold]Ready-made queries[/bold]: thatdam sql NAME")
+    for query in queries:
+        out.print(f"  {query.name:<28} {query.title}", highlight=False)

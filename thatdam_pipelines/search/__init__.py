@@ -1,0 +1,1 @@
+"""One question in, ranked moments with reasons out."""

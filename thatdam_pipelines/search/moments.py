@@ -1,0 +1,137 @@
+"""Moments: hits of several sources on one clip become stretches of time, ranked by reciprocal rank fusion."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+RRF_K = 60
+"""Constant of reciprocal rank fusion (Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009)."""
+
+FRAME_SPAN_S = 1.0
+"""A frame stands for the second that begins with it: frames are taken about one a second."""
+
+JOIN_GAP_S = 2.0
+"""Frames of one clip no further apart than this are one moment."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One source's word that a stretch of a clip fits the query.
+
+    Args:
+        source: ``scenes``, ``frames``, ``files`` or ``text``.
+        strength: Comparable within the source only; higher fits better.
+        whole_file: The word is about the clip, not a stretch of it.
+    """
+
+    source: str
+    media_id: str
+    start_s: float
+    end_s: float
+    strength: float
+    reason: str
+    whole_file: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A stretch of a clip that answers a query.
+
+    Args:
+        score: 0 to 1; 1 means first by every source that was asked.
+        level: ``l2`` a scene, ``l1`` frames, ``l0`` the whole file.
+        reasons: Why it is here, one sentence a source.
+    """
+
+    media_id: str
+    path: str
+    start_s: float
+    end_s: float
+    score: float
+    level: str
+    reasons: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class Span:
+    """A stretch of one clip with what the sources said of it."""
+
+    media_id: str
+    start_s: float
+    end_s: float
+    level: str
+    evidence: list[Evidence] = field(default_factory=list)
+    score: float = 0.0
+
+    def covers(self, time_s: float) -> bool:
+        """Whether ``time_s`` lies in the span; a still's span of no length covers its own time."""
+        return self.start_s <= time_s < self.end_s or time_s == self.start_s
+
+    def strength(self, source: str) -> float | None:
+        return max((item.strength for item in self.evidence if item.source == source), default=None)
+
+    def reasons(self) -> list[str]:
+        """The strongest reason of each source, and every reason of text."""
+        best: dict[str, Evidence] = {}
+        for item in sorted(self.evidence, key=lambda item: -item.strength):
+            best.setdefault(item.reason if item.source == "text" else item.source, item)
+        return list(dict.fromkeys(item.reason for item in best.values()))
+
+
+def fuse(evidence: Sequence[Evidence]) -> list[Span]:
+    """Spans of all clips, best first.
+
+    Scenes are spans; a frame joins the scene that covers it, else neighbouring frames make a span; what is said of a
+    whole file counts for each of its spans, and is a span of its own where there is no other.
+    """
+    by_media: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        by_media.setdefault(item.media_id, []).append(item)
+    spans = [span for items in by_media.values() for span in _spans_of(items)]
+    sources = sorted({item.source for item in evidence})
+    for source in sources:
+        strengths = sorted({value for span in spans if (value := span.strength(source)) is not None}, reverse=True)
+        rank = {value: place for place, value in enumerate(strengths, start=1)}
+        for span in spans:
+            value = span.strength(source)
+            if value is not None:
+                span.score += (RRF_K + 1) / (RRF_K + rank[value]) / len(sources)
+    return sorted(spans, key=lambda span: (-span.score, span.media_id, span.start_s))
+
+
+def _spans_of(items: list[Evidence]) -> list[Span]:
+    spans: list[Span] = []
+    for item in _in_time(item for item in items if item.source != "frames" and not item.whole_file):
+        same = next(
+            (s for s in spans if abs(s.start_s - item.start_s) < 0.05 and abs(s.end_s - item.end_s) < 0.05), None
+        )
+        if same is None:
+            same = Span(item.media_id, item.start_s, item.end_s, "l2")
+            spans.append(same)
+        same.evidence.append(item)
+    for item in _in_time(item for item in items if item.source == "frames" and not item.whole_file):
+        home = next(
+            (span for span in spans if span.start_s <= item.start_s < max(span.end_s, span.start_s + 1e-3)), None
+        )
+        if home is None:
+            home = next(
+                (s for s in spans if s.level == "l1" and item.start_s - s.end_s <= JOIN_GAP_S - FRAME_SPAN_S), None
+            )
+            if home is None:
+                home = Span(item.media_id, item.start_s, item.end_s, "l1")
+                spans.append(home)
+            home.end_s = max(home.end_s, item.end_s)
+        home.evidence.append(item)
+    whole = [item for item in items if item.whole_file]
+    if whole and not spans:
+        spans.append(Span(whole[0].media_id, 0.0, max(item.end_s for item in whole), "l0"))
+    for span in spans:
+        span.evidence += whole
+    return spans
+
+
+def _in_time(items: Iterable[Evidence]) -> list[Evidence]:
+    return sorted(items, key=lambda item: item.start_s)

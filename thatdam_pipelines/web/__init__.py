@@ -1,0 +1,1 @@
+"""What thatdam serves over HTTP on loopback."""

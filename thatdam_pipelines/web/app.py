@@ -1,0 +1,52 @@
+"""Posters, hover sprites and proxies over HTTP, so that the Dagster UI and people can see clips."""
+
+import polars as pl
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import PROXIES
+from thatdam_pipelines.settings import Settings
+
+COLUMN_OF = {
+    "poster.jpg": "poster_path",
+    "sprite.jpg": "sprite_path",
+    "sprite.vtt": "sprite_vtt_path",
+    "proxy": "proxy_path",
+    "audio.wav": "audio_path",
+}
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application. Answers only for loopback host names, so that no web page elsewhere can reach it."""
+    library = Library(settings)
+
+    def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "service": "thatdam"})
+
+    def derivative(request: Request) -> Response:
+        media_id, name = request.path_params["media_id"], request.path_params["name"]
+        path = _derivative_path(library, media_id, COLUMN_OF.get(name))
+        if path is None:
+            return JSONResponse({"error": f"no {name} of {media_id}"}, status_code=404)
+        address = library.store.url(path)
+        if address.startswith(("http://", "https://")):
+            return RedirectResponse(address)
+        return FileResponse(address, headers={"Cache-Control": "max-age=86400"})
+
+    return Starlette(
+        routes=[Route("/health", health), Route("/media/{media_id}/{name}", derivative)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])],
+    )
+
+
+def _derivative_path(library: Library, media_id: str, column: str | None) -> str | None:
+    batch_id = library.ledger.content_batch(media_id) if column else None
+    if batch_id is None:
+        return None
+    rows = library.tables.read(PROXIES, batch_id).filter(pl.col("media_id") == media_id)
+    return rows[column].first() if rows.height else None
