@@ -1,9 +1,10 @@
 """One stage of a batch: what is done by the same recipe is kept, the rest is computed, the tables are written."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from thatdam_pipelines.library.workers import Job
 
 Rows = dict[str, list[dict[str, Any]]]
 Progress = Callable[[int, int, str], None]
+Outcome = tuple[Job, Any]
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ def run_stage(
     batch_id: str,
     *,
     recipes: Mapping[Table, Recipe],
-    done_by: Table,
+    done_by: Table | tuple[Table, ...],
     jobs: Sequence[Job],
     work: Callable[[Any], Any],
     finish: Callable[[Job, Any], Rows],
+    prepare: Callable[[list[Any]], list[Any]] | None = None,
+    together: int = 1,
     space: str | None = None,
     retry: bool = False,
     progress: Progress | None = None,
@@ -59,10 +63,15 @@ def run_stage(
 
     Args:
         recipes: Recipe of each table the stage writes (its failure table left out).
-        done_by: A file is done when it has a row here made with the table's recipe (in ``space``, if given).
+        done_by: A file is done when it has a row in each of these made with the table's recipe (in ``space``, where
+            the table has one). Failures are kept by the recipe of the first.
+        jobs: One or more a file; a file fails when any of its jobs does.
         work: Runs in a worker process on ``job.payload``; must be a module-level function.
         finish: Runs here on the worker's result; gives rows by table name, without ``media_id``, ``batch_id`` and
-            ``recipe``, which are filled in. A ``MediaError`` it raises costs the file only.
+            ``recipe``, which are filled in. A table it leaves out keeps the file's rows of the same recipe. A
+            ``MediaError`` it raises costs the file only.
+        prepare: Runs here on the results of up to ``together`` jobs and gives what ``finish`` gets instead of each, so
+            that a model is fed full batches. A ``MediaError`` in place of a result costs that file only.
         space: Vector space that is computed; rows of other spaces are kept as they are.
         retry: Try files again that failed by the same recipe.
         progress: Called with (files done, files to do, name of the file) as they finish.
@@ -70,13 +79,13 @@ def run_stage(
     started = time.monotonic()
     failure_table = next(table for table in tables_of(stage) if table.name.endswith("_failures"))
     before = {table: library.tables.read(table, batch_id) for table in (*recipes, failure_table)}
-    recipe = recipes[done_by]
+    done_tables = done_by if isinstance(done_by, tuple) else (done_by,)
+    recipe = recipes[done_tables[0]]
     wanted = {job.media_id for job in jobs}
-
-    done_rows = before[done_by].filter(pl.col("recipe") == recipe.id)
-    if space is not None:
-        done_rows = done_rows.filter(pl.col("space") == space)
-    done = set(done_rows["media_id"]) & wanted
+    done = set(wanted)
+    for table in done_tables:
+        rows_of = before[table].filter(pl.col("recipe") == recipes[table].id)
+        done &= set((rows_of.filter(pl.col("space") == space) if "space" in table.schema else rows_of)["media_id"])
     failed_rows = before[failure_table].filter(
         (pl.col("recipe") == recipe.id) & pl.col("media_id").is_in(list(wanted - done))
     )
@@ -85,41 +94,60 @@ def run_stage(
     failed_before = set(failed_rows["media_id"])
 
     rows: Rows = {table.name: [] for table in recipes}
-    failures: list[dict[str, Any]] = []
+    replaced: dict[str, set[str]] = {table.name: set() for table in recipes}
+    failures: dict[str, dict[str, Any]] = {}
     todo = [job for job in jobs if job.media_id not in done and job.media_id not in failed_before]
-    for count, (job, result) in enumerate(library.workers.run(work, todo), start=1):
+    outcomes = _prepared(library.workers.run(work, todo), prepare, together)
+    for count, (job, result) in enumerate(outcomes, start=1):
         try:
             if isinstance(result, MediaError):
                 raise result
             finished = finish(job, result)
         except MediaError as error:
-            failures.append(failure_row(stage, batch_id, recipe, job.name, error, job.media_id))
+            failures.setdefault(job.media_id, failure_row(stage, batch_id, recipe, job.name, error, job.media_id))
         else:
             for table, made in recipes.items():
                 common = {"media_id": job.media_id, "batch_id": batch_id, "recipe": made.id}
-                rows[table.name] += [common | row for row in finished.get(table.name, [])]
+                if table.name in finished:
+                    replaced[table.name].add(job.media_id)
+                    rows[table.name] += [common | row for row in finished[table.name]]
         if progress is not None:
             progress(count, len(todo), job.name)
 
-    recomputed = {job.media_id for job in todo}
     for table, made in recipes.items():
-        kept = pl.col("media_id").is_in(list(wanted - recomputed)) & (pl.col("recipe") == made.id)
+        kept = pl.col("media_id").is_in(list(wanted - replaced[table.name])) & (pl.col("recipe") == made.id)
         if "space" in table.schema:
+            kept = kept & (pl.col("space") == space)
             kept = kept | ((pl.col("space") != space) & pl.col("media_id").is_in(list(wanted)))
-        library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), table.frame(rows[table.name])]))
-    all_failures = pl.concat([failed_rows, failure_table.frame(failures)])
+        new = table.frame([row for row in rows[table.name] if row["media_id"] not in failures])
+        library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), new]))
+    all_failures = pl.concat([failed_rows, failure_table.frame(list(failures.values()))])
     library.tables.write(failure_table, batch_id, all_failures)
     return StageReport(
         stage=stage,
         batch_id=batch_id,
         recipe=recipe.id,
-        total=len(jobs),
-        computed=len(todo),
+        total=len(wanted),
+        computed=len({job.media_id for job in todo}),
         reused=len(done),
         skipped=len(failed_before),
         elapsed_s=time.monotonic() - started,
         failures=all_failures.to_dicts(),
     )
+
+
+def _prepared(
+    outcomes: Iterable[Outcome], prepare: Callable[[list[Any]], list[Any]] | None, together: int
+) -> Iterator[Outcome]:
+    """The outcomes in their order, good results passed through ``prepare`` up to ``together`` at a time."""
+    if prepare is None:
+        yield from outcomes
+        return
+    waiting = iter(outcomes)
+    while group := list(islice(waiting, together)):
+        results = iter(prepare([result for _, result in group if not isinstance(result, MediaError)]))
+        for job, result in group:
+            yield job, result if isinstance(result, MediaError) else next(results)
 
 
 def failure_row(
