@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -117,9 +116,7 @@ def doctor(as_json: AsJson = False) -> None:
 @app.command()
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders to take.")],
-    mode: Annotated[
-        str, typer.Option(click_type=click.Choice(["copy", "move", "reference"]), help="What happens to the source.")
-    ] = "copy",
+    mode: Annotated[IngestMode, typer.Option(help="What happens to the source.")] = "copy",
     wait: Annotated[bool, typer.Option("--wait", help="Run the whole chain until moments can be searched.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +126,7 @@ def ingest(
     """
     from thatdam_pipelines.ingest_command import ingest_paths
 
-    result = ingest_paths(get_settings(), paths, _mode(mode), wait=wait, console=err)
+    result = ingest_paths(get_settings(), paths, mode, wait=wait, console=err)
     if as_json:
         _print_json(result.as_dict())
     else:
@@ -155,9 +152,9 @@ def search(
 
     Example: `thatdam search "red circle over a green field" --where "duration_s > 5"`
     """
-    from thatdam_pipelines.search.search import Query, open_searcher
+    from thatdam_pipelines.search.search import Query, Searcher
 
-    with open_searcher(get_settings()) as searcher:
+    with Searcher(get_settings()) as searcher:
         result = searcher.search(Query(text=text, image=image, level=level.value, where=where, limit=limit))
     if as_json:
         _print_json([moment.as_dict() for moment in result.moments])
@@ -268,10 +265,6 @@ def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = 
         out.print(f"{len(result.batches)} batches tried again, {len(result.failed)} files still failed")
     if not result.finished:
         raise typer.Exit(1)
-
-
-def _mode(value: str) -> IngestMode:
-    return "copy" if value == "copy" else "move" if value == "move" else "reference"
 
 
 def _print_json(value: object) -> None:

@@ -1,16 +1,16 @@
 """Child processes that end with us: each in its own group, none left behind."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36
+MARK = "THATDAM_SERVICES"
 
 
 @dataclass
@@ -27,9 +27,8 @@ class Services:
 
     def __init__(self) -> None:
         self.running: list[Service] = []
-        if Path("/proc/self").exists():
-            # Orphans of our services become our children, so that none can escape the end.
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        # Inherited by whatever a service starts, in whatever session: by it strays are known and ended.
+        self._token = uuid.uuid4().hex
 
     def start(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str]) -> Service:
         """Start ``command`` in a session of its own; its output goes to ``log``."""
@@ -40,7 +39,7 @@ class Services:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(env),
+                env=dict(env) | {MARK: self._token},
                 start_new_session=True,
             )
         service = Service(name, process, log)
@@ -62,27 +61,20 @@ class Services:
             _signal_group(service.process.pid, signal.SIGKILL)
             service.process.wait()
         self.running.clear()
-        _end_orphans()
+        for stray in self._marked():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
+
+    def _marked(self) -> list[int]:
+        """Processes that carry our mark (Linux; elsewhere ending the groups has to do)."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"{MARK}={self._token}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
 
 
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-
-
-def _end_orphans() -> None:
-    """Kill and reap children we did not start: what our services left behind."""
-    while children := _children(os.getpid()):
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child, 0)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
-    return found
