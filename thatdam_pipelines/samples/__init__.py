@@ -1,0 +1,1 @@
+"""Generated footage whose content is known, and the tiny model that was trained on it."""
