@@ -29,8 +29,16 @@ class MediaError(ThatdamError):
     """A file is not media that can be read: it is quarantined and its batch goes on."""
 
 
+class ChangedError(MediaError):
+    """A file changed while it was read: what was read is not used."""
+
+
 class StoreError(ThatdamError):
     """A copy could not be made or proven; the source is untouched."""
+
+
+class OverwriteError(StoreError):
+    """Something else stands where a file would go in the store; it is never overwritten."""
 
 
 class OfflineError(ThatdamError):

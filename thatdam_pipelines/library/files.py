@@ -1,11 +1,28 @@
-"""Writing files so that readers never see half of one."""
+"""Writing files so that readers never see half of one, and file names as text."""
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PART_SUFFIX = ".part"
+
+_LOOKS_ESCAPED = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
+_SURROGATE = re.compile("[\udc80-\udcff]")
+_ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
+
+
+def escape_name(name: str) -> str:
+    """A file name or path as valid text: a byte that is not UTF-8 becomes ``\\xhh``. No two give the same text."""
+    return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", _LOOKS_ESCAPED.sub(r"\\x5c", name))
+
+
+def unescape_name(text: str) -> str:
+    """The file name or path that ``escape_name`` made this text of, for use with the file system."""
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: "\\" if found[1] == "5c" else chr(0xDC00 + int(found[1], 16)), text)
 
 
 def fsync_dir(folder: Path) -> None:

@@ -1,0 +1,195 @@
+"""Checksums of files: BLAKE3 for identity and XXH128 for ASC MHL, both in one read."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+from xxhash import xxh3_128
+
+from thatdam_pipelines.errors import ChangedError, MediaError, StoreError
+
+BLOCK_BYTES = 4 * 2**20
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a content is known by.
+
+    Args:
+        media_id: First 32 hex digits of the BLAKE3.
+        blake3: 64 hex digits.
+        xxh128: 32 hex digits.
+        size_bytes: Bytes that were hashed.
+    """
+
+    media_id: str
+    blake3: str
+    xxh128: str
+    size_bytes: int
+
+
+class Hasher:
+    """Both checksums of one stream of blocks."""
+
+    def __init__(self) -> None:
+        self._blake3 = blake3()
+        self._xxh128 = xxh3_128()
+        self._size_bytes = 0
+
+    def update(self, block: bytes) -> None:
+        self._blake3.update(block)
+        self._xxh128.update(block)
+        self._size_bytes += len(block)
+
+    def digest(self) -> Digest:
+        text = self._blake3.hexdigest()
+        return Digest(text[:32], text, self._xxh128.hexdigest(), self._size_bytes)
+
+
+def digest_file(path: Path) -> Digest:
+    """The checksums of a file, read once.
+
+    Raises:
+        ChangedError: The file changed while it was read.
+        MediaError: It cannot be read or is not a regular file.
+    """
+    descriptor = open_regular(path)
+    try:
+        return digest_open(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def copy_with_digest(source: Path, target: Path, *, mode: int = 0o644) -> Digest:
+    """Copy ``source`` to the new file ``target`` and give the checksums of what was read, in one read.
+
+    ``target`` gets the source's modification time and is on disk when this returns. On an error it is removed.
+
+    Args:
+        mode: Permissions of ``target``.
+
+    Raises:
+        ChangedError: The source changed while it was read.
+        MediaError: The source cannot be read or is not a regular file.
+        StoreError: ``target`` exists or cannot be written, for example because the disk is full.
+    """
+    descriptor = open_regular(source)
+    try:
+        try:
+            copy = os.open(target, _CREATE, 0o600)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        try:
+            try:
+                return _copy_open(descriptor, source, copy, target, mode)
+            finally:
+                os.close(copy)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_back(path: Path) -> Digest:
+    """The checksums of a file as the disk gives it: what the system still holds of it in memory is dropped first.
+
+    Raises:
+        ChangedError: The file changed while it was read.
+        MediaError: It cannot be read or is not a regular file.
+    """
+    descriptor = open_regular(path)
+    try:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        return digest_open(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor that reads a regular file; never follows a link, never waits for a pipe.
+
+    Raises:
+        MediaError: It cannot be opened or is something else.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise MediaError(path, "it is not a regular file", "Only regular files are taken; remove it.")
+    return descriptor
+
+
+def digest_open(descriptor: int, path: Path, write: Callable[[bytes], None] | None = None) -> Digest:
+    """The checksums of an open file from its start; each block is also given to ``write``.
+
+    Raises:
+        ChangedError: The file changed while it was read.
+        MediaError: It cannot be read.
+    """
+    before = os.fstat(descriptor)
+    hasher = Hasher()
+    # A file that keeps growing is read to its first size and then found changed.
+    left = before.st_size
+    while left > 0 and (block := _read(descriptor, min(left, BLOCK_BYTES), path)):
+        hasher.update(block)
+        left -= len(block)
+        if write is not None:
+            write(block)
+    after = os.fstat(descriptor)
+    if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise changed(path)
+    return hasher.digest()
+
+
+def unreadable(path: Path, error: OSError) -> MediaError:
+    """The error of a file that the system refuses to open or read."""
+    return MediaError(
+        path, f"it cannot be read ({error.strerror})", "Check that it is there and its permissions, then retry."
+    )
+
+
+def changed(path: Path) -> ChangedError:
+    """The error of a file that is being written or was replaced."""
+    return ChangedError(path, "it changed while it was read", "Ingest it again when nothing writes to it.")
+
+
+def _read(descriptor: int, size: int, path: Path) -> bytes:
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _copy_open(descriptor: int, source: Path, copy: int, target: Path, mode: int) -> Digest:
+    def write(block: bytes) -> None:
+        try:
+            written = os.write(copy, block)
+            while written < len(block):
+                written += os.write(copy, memoryview(block)[written:])
+        except OSError as error:
+            raise _unwritable(target, error) from error
+
+    digest = digest_open(descriptor, source, write)
+    times = os.fstat(descriptor)
+    try:
+        os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.fchmod(copy, mode)
+        os.fsync(copy)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    return digest
+
+
+def _unwritable(target: Path, error: OSError) -> StoreError:
+    return StoreError(
+        target, f"it cannot be written ({error.strerror})", "Check the disk and its free space, then run it again."
+    )

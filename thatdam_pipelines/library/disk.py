@@ -1,0 +1,377 @@
+"""A media store on a disk."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blake3 import blake3
+
+from thatdam_pipelines.errors import MediaError, OfflineError, OverwriteError, StoreError
+from thatdam_pipelines.library.checksum import (
+    Digest,
+    changed,
+    copy_with_digest,
+    digest_file,
+    digest_open,
+    open_regular,
+    read_back,
+    unreadable,
+)
+from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir, replacing
+from thatdam_pipelines.settings import Settings
+
+ORIGINAL_MODE = 0o444
+MARKER = ".thatdam-store"
+_PART_PREFIX = ".thatdam-"
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+
+
+class Disk:
+    """Files below one folder. Safe to use from several threads."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root.expanduser().absolute()
+        self._reserve_bytes = settings.disk_reserve_bytes
+        self._witness = settings.home / f"store-{blake3(os.fsencode(self.root)).hexdigest()[:8]}.id"
+        self._unsynced: set[Path] = set()
+        self._lock = threading.Lock()
+        self._mounted = False
+
+    def path(self, key: str) -> Path:
+        return self.root / key
+
+    def url(self, key: str) -> str:
+        return str(self.path(key))
+
+    def put(self, source: Path, key: str, move: bool) -> Digest:
+        self._require_mounted()
+        target = self.path(key)
+        if os.path.lexists(target):
+            return self._same_content(source, target, move)
+        self._make_folder(target.parent)
+        if move and (digest := self._take_over(source, target)):
+            return digest
+        before = _lstat(source) if move else None
+        digest = self._copy(source, target, move)
+        if before is not None:
+            self._remove_source(source, before)
+        return digest
+
+    def flush(self) -> None:
+        with self._lock:
+            folders, self._unsynced = self._unsynced, set()
+        ancestors = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(self.root)}
+        for folder in sorted(folders | ancestors, reverse=True):
+            fsync_dir(folder)
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        yield self._existing(key)
+
+    def size(self, key: str) -> int | None:
+        found = self._stat(key)
+        return found.st_size if found else None
+
+    def modified_ns(self, key: str) -> int | None:
+        found = self._stat(key)
+        return found.st_mtime_ns if found else None
+
+    def read_bytes(self, key: str, limit: int) -> bytes:
+        path = self._existing(key)
+        try:
+            with path.open("rb") as stored:
+                return stored.read(limit)
+        except OSError as error:
+            raise _damaged(path, f"it cannot be read ({error.strerror})") from error
+
+    def digest(self, key: str) -> Digest:
+        path = self._existing(key)
+        try:
+            return read_back(path)
+        except MediaError as error:
+            raise _damaged(path, error.cause) from error
+
+    def publish_dir(self, folder: Path, key: str) -> None:
+        self._require_mounted()
+        target = self.path(key)
+        try:
+            if not target.is_dir():
+                self._make_folder(target.parent)
+                self._rename_dir(folder, target)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+
+    def is_published(self, key: str) -> bool:
+        return self.path(key).is_dir()
+
+    def is_online(self) -> bool:
+        try:
+            self._require_mounted()
+        except (OfflineError, StoreError):
+            return False
+        return True
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[None]:
+        self._require_mounted()
+        folder = self.path(key)
+        self._make_folder(folder)
+        # The kernel lets go of the lock when the process dies, however it dies.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(
+                    folder, "another process is writing to it", "Wait until that run ended, then run this again."
+                ) from error
+            for leftover in folder.rglob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
+                leftover.unlink()
+            try:
+                yield
+            finally:
+                _remove_empty(folder)
+        finally:
+            os.close(descriptor)
+
+    def _take_over(self, source: Path, target: Path) -> Digest | None:
+        """Give a file of this disk its name in the store; None when only a copy will do."""
+        descriptor = open_regular(source)
+        try:
+            before = os.fstat(descriptor)
+            # A file with another name elsewhere, or that somebody else owns, could still be written to later.
+            if (
+                before.st_dev != target.parent.stat().st_dev
+                or before.st_nlink != 1
+                or os.geteuid() not in (0, before.st_uid)
+                or not os.access(source.parent, os.W_OK | os.X_OK)
+            ):
+                return None
+            digest = digest_open(descriptor, source)
+            os.fsync(descriptor)
+            if not _same_file(source, before):
+                raise changed(source)
+            if not self._name(source, target):
+                return None
+            if not _same_file(target, before):
+                target.unlink()
+                raise changed(source)
+            os.fchmod(descriptor, ORIGINAL_MODE)
+            source.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+        self._remember(target.parent)
+        return digest
+
+    def _copy(self, source: Path, target: Path, move: bool) -> Digest:
+        self._require_space(source)
+        part = target.with_name(_part_name(target.name))
+        try:
+            digest = copy_with_digest(source, part, mode=ORIGINAL_MODE)
+            try:
+                written = read_back(part)
+            except MediaError as error:
+                raise _damaged(part, error.cause) from error
+            if written != digest:
+                raise _damaged(part, "what is on the disk does not equal what was written")
+            if not self._name(part, target):
+                self._rename(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        self._remember(target.parent)
+        if move:
+            # The copy's name must be durable before the source goes.
+            self.flush()
+        return digest
+
+    def _name(self, existing: Path, target: Path) -> bool:
+        """Give a file a second name, never replacing one; False where this disk cannot."""
+        try:
+            os.link(existing, target, follow_symlinks=False)
+        except FileExistsError as error:
+            raise _occupied(target) from error
+        except FileNotFoundError as error:
+            raise unreadable(existing, error) from error
+        except OSError as error:
+            if error.errno == errno.EXDEV or error.errno in _NO_HARD_LINKS:
+                return False
+            raise _unwritable(target, error) from error
+        return True
+
+    def _rename(self, part: Path, target: Path) -> None:
+        # exFAT and some network disks have no hard links. Only one process writes a batch's folder, see exclusive.
+        if os.path.lexists(target):
+            raise _occupied(target)
+        part.rename(target)
+
+    def _same_content(self, source: Path, target: Path, move: bool) -> Digest:
+        before = _lstat(source)
+        if not stat.S_ISREG(target.lstat().st_mode):
+            raise _occupied(target)
+        digest = digest_file(source)
+        if read_back(target) != digest:
+            raise _occupied(target)
+        target.chmod(ORIGINAL_MODE)
+        self._remember(target.parent)
+        if move:
+            self.flush()
+            self._remove_source(source, before)
+        return digest
+
+    def _remove_source(self, source: Path, before: os.stat_result) -> None:
+        # A source that changed since is a new file with the old name; one on read-only media cannot go: both stay.
+        if _same_file(source, before):
+            with contextlib.suppress(OSError):
+                source.unlink()
+
+    def _stat(self, key: str) -> os.stat_result | None:
+        try:
+            found = self.path(key).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def _existing(self, key: str) -> Path:
+        path = self.path(key)
+        if not os.path.lexists(path):
+            self._require_mounted()
+            raise StoreError(path, "it is missing from the media store", "Restore it from a backup.")
+        return path
+
+    def _require_mounted(self) -> None:
+        """Tell the store from the empty folder that is left where its disk was.
+
+        The store's folder carries an id, and the home remembers which id belongs there.
+        """
+        marker = self.root / MARKER
+        if self._mounted and marker.exists():
+            return
+        known = self._witness.read_text() if self._witness.exists() else None
+        try:
+            if known is None:
+                self._adopt(marker)
+            elif not marker.exists() or marker.read_text() != known:
+                raise OfflineError(
+                    self.root,
+                    "the media store is not there",
+                    f"Mount its disk, then try again. To begin an empty store here, remove {self._witness}.",
+                )
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+        self._mounted = True
+
+    def _adopt(self, marker: Path) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        part = self.root / _part_name(MARKER)
+        part.write_text(secrets.token_hex(8))
+        try:
+            if not self._name(part, marker):
+                self._rename(part, marker)
+        except OverwriteError:
+            # It was a store already, or another process just made it one.
+            pass
+        finally:
+            part.unlink(missing_ok=True)
+        with replacing(self._witness) as witness:
+            witness.write_text(marker.read_text())
+
+    def _require_space(self, source: Path) -> None:
+        try:
+            size = source.lstat().st_size
+        except OSError:
+            return
+        free = shutil.disk_usage(self.root).free
+        if free < size + self._reserve_bytes:
+            raise StoreError(
+                self.root,
+                f"{free / 2**30:.1f} GiB are free; {source.name!r} needs {size / 2**30:.1f} GiB and "
+                f"{self._reserve_bytes / 2**30:.1f} GiB stay in reserve",
+                "Free space on the media disk or lower THATDAM_DISK_RESERVE_BYTES, then run it again.",
+            )
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+    def _rename_dir(self, folder: Path, target: Path) -> None:
+        staged = folder
+        if folder.stat().st_dev != target.parent.stat().st_dev:
+            for leftover in target.parent.glob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            staged = target.with_name(_part_name(target.name))
+            shutil.copytree(folder, staged)
+        try:
+            for path in [*staged.rglob("*"), staged]:
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            staged.rename(target)
+        except OSError as error:
+            if staged != folder:
+                shutil.rmtree(staged, ignore_errors=True)
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        fsync_dir(target.parent)
+
+    def _remember(self, folder: Path) -> None:
+        with self._lock:
+            self._unsynced.add(folder)
+
+
+def _part_name(name: str) -> str:
+    # The hash stands for the name, which may itself be as long as a name can be.
+    token = blake3(os.fsencode(name)).hexdigest()[:16]
+    return f"{_PART_PREFIX}{token}.{os.getpid()}.{threading.get_ident()}{PART_SUFFIX}"
+
+
+def _remove_empty(top: Path) -> None:
+    for folder, _, _ in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
+
+
+def _lstat(source: Path) -> os.stat_result:
+    try:
+        return source.lstat()
+    except OSError as error:
+        raise unreadable(source, error) from error
+
+
+def _same_file(path: Path, before: os.stat_result) -> bool:
+    try:
+        now = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (now.st_ino, now.st_dev, now.st_size, now.st_mtime_ns) == (
+        before.st_ino,
+        before.st_dev,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+
+
+def _occupied(target: Path) -> OverwriteError:
+    return OverwriteError(target, "different content is already there", "Nothing was overwritten; compare the two.")
+
+
+def _damaged(path: Path, cause: str) -> StoreError:
+    return StoreError(path, cause, "Check the media disk (cable, SMART, memory), then run it again.")
+
+
+def _unwritable(target: Path, error: OSError) -> StoreError:
+    return StoreError(
+        target, f"it cannot be written ({error.strerror})", "Check the disk and its free space, then run it again."
+    )

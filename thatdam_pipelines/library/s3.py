@@ -1,0 +1,170 @@
+"""A media store in an S3 bucket, through s3fs."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from thatdam_pipelines.errors import ChangedError, OfflineError, OverwriteError, StoreError
+from thatdam_pipelines.library.checksum import BLOCK_BYTES, Digest, Hasher, changed, digest_file, unreadable
+from thatdam_pipelines.settings import Settings
+
+PUBLISHED = ".published"
+"""Object that is written last into a derived folder: with it the folder is whole."""
+_MODIFIED = "mtime-ns"
+
+
+class Bucket:
+    """Objects below one prefix of a bucket. Safe to use from several threads."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._prefix = url.removeprefix("s3://").rstrip("/")
+        self._settings = settings
+        self._opened: Any = None
+
+    @property
+    def _files(self) -> Any:
+        if self._opened is None:
+            import s3fs
+
+            self._opened = s3fs.S3FileSystem(
+                key=self._settings.s3_key,
+                secret=self._settings.s3_secret,
+                endpoint_url=self._settings.s3_endpoint,
+                use_listings_cache=False,
+                config_kwargs={"connect_timeout": 10, "retries": {"max_attempts": 3}},
+            )
+        return self._opened
+
+    def path(self, key: str) -> str:
+        # s3fs would read what follows as a version and drop it from the name.
+        return f"{self._prefix}/{key.replace('?versionId=', '%3FversionId=')}"
+
+    def url(self, key: str) -> str:
+        return f"s3://{self.path(key)}"
+
+    def put(self, source: Path, key: str, move: bool) -> Digest:
+        try:
+            before = source.lstat()
+        except OSError as error:
+            raise unreadable(source, error) from error
+        digest = digest_file(source)
+        if self.size(key) is None:
+            self._upload(source, key, {_MODIFIED: str(before.st_mtime_ns)})
+            if (written := self.digest(key)) != digest:
+                with self._reaching(key):
+                    self._files.rm_file(self.path(key))
+                if digest_file(source) == written:
+                    raise changed(source)
+                raise StoreError(self.url(key), "what the server holds does not equal the file", "Run it again.")
+        elif self.digest(key) != digest:
+            raise OverwriteError(
+                self.url(key), "different content is already there", "Nothing was overwritten; compare the two."
+            )
+        now = source.lstat()
+        unchanged = (now.st_ino, now.st_size, now.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+        if move and unchanged:
+            with contextlib.suppress(OSError):
+                source.unlink()
+        return digest
+
+    def flush(self) -> None:
+        """Nothing to do: an object is durable when the server has answered."""
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="thatdam-") as folder:
+            # The extension stays: some decoders look at it.
+            path = Path(folder) / f"original{Path(key).suffix}"
+            with self._reaching(key):
+                self._files.get_file(self.path(key), str(path))
+            yield path
+
+    def size(self, key: str) -> int | None:
+        found = self._head(key)
+        return int(found["size"]) if found else None
+
+    def modified_ns(self, key: str) -> int | None:
+        found = self._head(key)
+        if found is None:
+            return None
+        with self._reaching(key):
+            kept = self._files.metadata(self.path(key)).get(_MODIFIED)
+        return int(kept) if kept else int(found["LastModified"].timestamp() * 1e9)
+
+    def read_bytes(self, key: str, limit: int) -> bytes:
+        with self._reaching(key):
+            if limit < 0:
+                return bytes(self._files.cat_file(self.path(key)))
+            # A range of an object without bytes is an error in S3.
+            return bytes(self._files.cat_file(self.path(key), start=0, end=limit)) if self.size(key) else b""
+
+    def digest(self, key: str) -> Digest:
+        hasher = Hasher()
+        with self._reaching(key), self._files.open(self.path(key), "rb", block_size=2 * BLOCK_BYTES) as stored:
+            while block := stored.read(BLOCK_BYTES):
+                hasher.update(block)
+        return hasher.digest()
+
+    def publish_dir(self, folder: Path, key: str) -> None:
+        if not self.is_published(key):
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                with self._reaching(key):
+                    self._files.put_file(str(path), self.path(f"{key}/{path.relative_to(folder).as_posix()}"))
+            with self._reaching(key):
+                self._files.pipe_file(self.path(f"{key}/{PUBLISHED}"), b"")
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        folder.rmdir()
+
+    def is_published(self, key: str) -> bool:
+        return self.size(f"{key}/{PUBLISHED}") is not None
+
+    def is_online(self) -> bool:
+        try:
+            self._files.call_s3("list_objects_v2", Bucket=self._prefix.partition("/")[0], MaxKeys=1)
+        except Exception:
+            return False
+        return True
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[None]:
+        # An object appears whole or not at all, and two writers of one key write the same content.
+        yield
+
+    def _upload(self, source: Path, key: str, metadata: dict[str, str]) -> None:
+        with self._reaching(key):
+            try:
+                self._files.put_file(str(source), self.path(key), mode="create", Metadata=metadata)
+            except FileExistsError as error:
+                raise OverwriteError(self.url(key), "something was stored there just now", "Run it again.") from error
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        with self._reaching(key):
+            try:
+                found: dict[str, Any] = self._files.info(self.path(key))
+            except FileNotFoundError:
+                return None
+        return found if found["type"] == "file" else None
+
+    @contextmanager
+    def _reaching(self, key: str) -> Iterator[None]:
+        """Say plainly what a failed request means."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (ChangedError, StoreError, OfflineError):
+            raise
+        except FileNotFoundError as error:
+            raise StoreError(
+                self.url(key), "it is missing from the media store", "Restore it from a backup."
+            ) from error
+        except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
+            raise OfflineError(
+                self.url(key),
+                f"the S3 server does not answer as it should ({error})",
+                "Check THATDAM_S3_ENDPOINT, the keys and the bucket, then try again.",
+            ) from error
