@@ -1,0 +1,139 @@
+"""Opening media that nobody vouches for: one regular file, a list of allowed formats, and no way to anything else."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from thatdam_pipelines.errors import MediaError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,av1,avi,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gxf,h264,hevc,iff,ivf,m4v,matroska,mjpeg,mov,"
+    "mp3,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,r3d,tta,w64,wav,wtv,wv,yuv4mpegpipe"
+)
+"""Demuxers that may read a file. None of them follows a name or an address found in the file: no playlist, no concat
+script, no image sequence, no device."""
+
+READ_BUDGET_BYTES = 512 * 2**20
+
+
+class BoundedFile:
+    """A file for a demuxer, which sees its end once a budget is read: a probe must not read all of 500 GB.
+
+    Args:
+        descriptor: Open file descriptor; ``close`` closes it.
+        budget: Bytes that may be read in all.
+    """
+
+    def __init__(self, descriptor: int, budget: int = READ_BUDGET_BYTES) -> None:
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self.size = os.fstat(descriptor).st_size
+        self.left = budget
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0 or count > self.left:
+            count = self.left
+        data = self._file.read(count) or b""
+        self.left -= len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to ``count`` bytes at ``offset``, fewer at the end of the file."""
+        self._file.seek(offset)
+        return self.read(count)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def reading(path: Path, name: str, budget: int = READ_BUDGET_BYTES) -> Iterator[BoundedFile]:
+    """Open a regular file for a demuxer, without following a link and without waiting for a pipe's other end.
+
+    Raises:
+        MediaError: It is no regular file, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise MediaError(name, "is not a regular file", "Ingest the files themselves, not pipes, devices or folders.")
+    file = BoundedFile(descriptor, budget)
+    try:
+        yield file
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    finally:
+        file.close()
+
+
+@contextlib.contextmanager
+def demuxing(file: BoundedFile, timeout_s: float, max_pixels: int) -> Iterator["InputContainer"]:
+    """The container of ``file``, opened by PyAV.
+
+    PyAV is given the open file, never a name, and a function that refuses to open anything else.
+
+    Args:
+        timeout_s: Longest time opening, or one read, may take.
+        max_pixels: Decoders refuse pictures of more pixels.
+
+    Raises:
+        av.FFmpegError: The file cannot be demuxed.
+    """
+    import av
+
+    file.seek(0)
+    container = av.open(
+        file,
+        "r",
+        metadata_errors="replace",
+        options={"threads": "1", "max_pixels": str(max_pixels)},
+        container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+        timeout=timeout_s,
+        io_open=_open_nothing,
+    )
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def _open_nothing(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError(errno.EACCES, "a media file may not open another file")
+
+
+@dataclass(frozen=True)
+class _Cause:
+    cause: str
+    next_step: str
+
+
+_UNREADABLE = {
+    errno.ELOOP: _Cause("is a symbolic link", "Ingest the file it points to."),
+    errno.ENOENT: _Cause("is gone", "Put it back, or look where it was moved; then run `thatdam retry`."),
+    errno.EACCES: _Cause("cannot be read (permission denied)", "Give the user thatdam runs as the right to read it."),
+    errno.ENXIO: _Cause("is not a regular file", "Ingest the files themselves, not pipes, devices or folders."),
+    errno.EIO: _Cause("cannot be read (the disk reports an error)", "Copy it from the card again, or check the disk."),
+}
+
+
+def _unreadable(name: str, error: OSError) -> MediaError:
+    known = _UNREADABLE.get(error.errno or 0)
+    if known is None:
+        return MediaError(name, f"cannot be read ({error.strerror or error})", "Check the file and the disk it is on.")
+    return MediaError(name, known.cause, known.next_step)
