@@ -1,11 +1,18 @@
 """Facts in Parquet: one immutable file a table and batch, replaced as a whole or not at all."""
 
+import os
 from pathlib import Path
 
 import polars as pl
 
+from thatdam_pipelines.errors import TableError
 from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.library.schemas import Table
+
+Stamp = tuple[int, int, int]
+"""What tells one version of a file from another: size in bytes, modification time in ns, inode."""
+
+_SUFFIX = ".parquet"
 
 
 class Tables:
@@ -15,19 +22,47 @@ class Tables:
         self.root = root
 
     def path(self, table: Table, batch_id: str) -> Path:
-        return self.root / table.name / f"{batch_id}.parquet"
+        return self.root / table.name / f"{batch_id}{_SUFFIX}"
 
     def batches(self, table: Table) -> list[str]:
         """Ids of the batches that have a file of this table, in order."""
-        return sorted(path.stem for path in (self.root / table.name).glob("[!.]*.parquet"))
+        try:
+            with os.scandir(self.root / table.name) as entries:
+                return sorted(entry.name.removesuffix(_SUFFIX) for entry in entries if _is_batch_file(entry.name))
+        except FileNotFoundError:
+            return []
+
+    def stamps(self, table: Table) -> dict[str, Stamp]:
+        """The stamp of every batch's file of this table. A file that is rewritten gets another stamp."""
+        found = {}
+        try:
+            with os.scandir(self.root / table.name) as entries:
+                for entry in entries:
+                    if _is_batch_file(entry.name):
+                        facts = entry.stat()
+                        stamp = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+                        found[entry.name.removesuffix(_SUFFIX)] = stamp
+        except FileNotFoundError:
+            return found
+        return found
 
     def read(self, table: Table, batch_id: str) -> pl.DataFrame:
-        """The rows of one batch; an empty frame of the declared schema when nothing was written yet."""
-        path = self.path(table, batch_id)
-        if not path.exists():
+        """The rows of one batch, in the declared schema; none when nothing was written yet.
+
+        A column that was declared after the file was written is null, one no longer declared is left out.
+
+        Raises:
+            TableError: The file is damaged, or lacks a column that must have values.
+        """
+        try:
+            # memory_map off: a rerun may replace the file while this frame is alive.
+            frame = pl.read_parquet(self.path(table, batch_id), memory_map=False, glob=False)
+        except FileNotFoundError:
             return pl.DataFrame(schema=table.schema)
-        # memory_map off: a rerun may replace the file while this frame is alive.
-        return pl.read_parquet(path, memory_map=False)
+        except pl.exceptions.ComputeError as error:
+            next_step = "Restore it from a backup, or remove it and run the batch again."
+            raise TableError(self.path(table, batch_id), f"the file is damaged ({error})", next_step) from error
+        return frame if frame.schema == table.schema else self._conformed(table, batch_id, frame)
 
     def write(self, table: Table, batch_id: str, frame: pl.DataFrame) -> bool:
         """Validate and write the rows of one batch, sorted by the table's key.
@@ -36,12 +71,39 @@ class Tables:
             False when the file already held exactly these rows and was left alone.
 
         Raises:
-            TableError: The rows do not fit the schema.
+            TableError: The rows do not fit the schema, or are of another batch.
         """
         frame = table.validate(frame).sort(table.key)
+        if "batch_id" in table.schema and not (frame["batch_id"] == batch_id).all():
+            raise TableError(table.name, f"a row is not of batch {batch_id}", "Write it with its own batch.")
         path = self.path(table, batch_id)
-        if path.exists() and self.read(table, batch_id).equals(frame):
+        if self._holds(table, batch_id, frame):
             return False
         with replacing(path) as part:
             frame.write_parquet(part, compression="zstd")
         return True
+
+    def _holds(self, table: Table, batch_id: str, frame: pl.DataFrame) -> bool:
+        try:
+            written = pl.read_parquet(self.path(table, batch_id), memory_map=False, glob=False)
+        except (FileNotFoundError, pl.exceptions.ComputeError):
+            return False
+        return written.schema == frame.schema and written.equals(frame)
+
+    def _conformed(self, table: Table, batch_id: str, frame: pl.DataFrame) -> pl.DataFrame:
+        missing = {column.name: column for column in table.columns if column.name not in frame.columns}
+        if frame.height and (lacking := [name for name, column in missing.items() if column.required]):
+            cause = f"it was written before {lacking} were declared"
+            raise TableError(self.path(table, batch_id), cause, "Remove the file and run the batch again.")
+        known = frame.select(column.name for column in table.columns if column.name in frame.columns)
+        try:
+            return known.with_columns(
+                pl.lit(None, dtype=column.dtype).alias(name) for name, column in missing.items()
+            ).select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
+        except pl.exceptions.PolarsError as error:
+            cause = f"a column no longer fits its declaration ({error})"
+            raise TableError(self.path(table, batch_id), cause, "Remove the file and run the batch again.") from error
+
+
+def _is_batch_file(name: str) -> bool:
+    return name.endswith(_SUFFIX) and not name.startswith(".")
