@@ -209,9 +209,13 @@ def explain(
 
     Example: `thatdam explain GX010042.MP4`
     """
+    from thatdam_pipelines.library.home import Library
+    from thatdam_pipelines.runs import RunHistory
     from thatdam_pipelines.search.explain import explain as explain_subject
 
-    explanation = explain_subject(get_settings(), subject)
+    settings = get_settings()
+    with Library(settings) as library, RunHistory(settings) as runs:
+        explanation = explain_subject(library, subject, runs.last_run)
     if as_json:
         _print_json(explanation.as_dict())
         return

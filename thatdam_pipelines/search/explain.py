@@ -1,0 +1,224 @@
+"""Explain: every stage of one file, when and by which recipe it ran, and what is missing and why."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
+from thatdam_pipelines.library.text import TextIndex
+from thatdam_pipelines.library.vectors import VectorIndex
+
+STAGES: tuple[str, ...] = ("raw_media", "probes", "embeddings_l0", "proxies", "embeddings_l1", "embeddings_l2", "tags")
+NEEDS = {
+    "probes": "raw_media",
+    "embeddings_l0": "probes",
+    "proxies": "probes",
+    "embeddings_l1": "proxies",
+    "embeddings_l2": "embeddings_l1",
+    "tags": "embeddings_l2",
+}
+PICTURE_STAGES = {"embeddings_l0", "embeddings_l1", "embeddings_l2", "tags"}
+
+RunOf = Callable[[str, str], tuple[datetime, str] | None]
+"""Given a stage and a batch: when it was last materialized, and the address of that run."""
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """What one stage knows of one file.
+
+    Args:
+        state: ``done``, ``failed``, ``missing``, or ``not needed`` for this kind of file.
+        at_utc: When the stage last ran on the file's batch.
+        run_url: That run in the Dagster UI.
+        reason: Why it failed or is missing; empty when done.
+    """
+
+    stage: str
+    state: str
+    recipe: str = ""
+    at_utc: datetime | None = None
+    run_url: str = ""
+    reason: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything known of one file."""
+
+    subject: str
+    media_id: str | None
+    paths: list[str]
+    batch_id: str | None
+    stages: list[StageStatus]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Lines for people."""
+        lines = [f"media_id  {self.media_id or 'none: its bytes could not be read'}"]
+        lines += [f"batch     {self.batch_id or 'none yet'}"]
+        lines += [f"path      {path!r}" for path in self.paths]
+        for status in self.stages:
+            when = f"{status.at_utc:%Y-%m-%d %H:%M:%S} UTC" if status.at_utc else ""
+            lines.append(f"{status.stage:<14} {status.state:<11} {when:<24} {status.recipe}".rstrip())
+            if status.reason:
+                lines.append(f"{'':<14} {status.reason}. {status.next_step}".rstrip())
+            if status.run_url:
+                lines.append(f"{'':<14} {status.run_url}")
+        return lines
+
+
+def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
+    """Every stage of the file that ``subject`` names.
+
+    Args:
+        subject: A media id, the path it came from, the path where it is kept, or its name.
+
+    Raises:
+        QueryError: Nothing of that name was ever seen, or several files have it.
+    """
+    media_id = subject if library.ledger.content_batch(subject) else _media_id_of(library, subject)
+    if media_id is None:
+        return _unread(library, subject, run_of)
+    batch_id = library.ledger.content_batch(media_id)
+    if batch_id is None:
+        raise QueryError(subject, "its content is in the tables but not in the ledger", "Restore library.db.")
+    facts = {stage: _status(library, stage, media_id, batch_id, run_of) for stage in STAGES}
+    stages = _with_reasons(facts, _kind(library, media_id, batch_id))
+    stages += _index_status(library, media_id, batch_id, run_of)
+    places = _locations(library).filter(pl.col("media_id") == media_id).collect()
+    return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
+
+
+def _locations(library: Library) -> pl.LazyFrame:
+    folder = library.settings.tables_dir / LOCATIONS.name
+    if not library.tables.batches(LOCATIONS):
+        return pl.LazyFrame(schema=LOCATIONS.schema)
+    return pl.scan_parquet(folder / "[!.]*.parquet")
+
+
+def _media_id_of(library: Library, subject: str) -> str | None:
+    absolute = str(Path(subject).absolute())
+    known = _locations(library).select("media_id", "source_path", "path", "name")
+    for column, value in (("source_path", absolute), ("path", subject), ("path", absolute), ("name", subject)):
+        found = known.filter(pl.col(column) == value).select("media_id", "source_path").collect()
+        ids = found["media_id"].unique().to_list()
+        if len(ids) > 1:
+            paths = ", ".join(repr(path) for path in found["source_path"].head(5))
+            raise QueryError(subject, f"{len(ids)} different files have that name ({paths})", "Give one path.")
+        if ids:
+            return str(ids[0])
+    return None
+
+
+def _unread(library: Library, subject: str, run_of: RunOf) -> Explanation:
+    """A file whose bytes never made it into the store: failed in raw_media, waiting in a folder, or unknown."""
+    absolute = str(Path(subject).absolute())
+    for batch_id in reversed(library.tables.batches(RAW_MEDIA_FAILURES)):
+        for row in library.tables.read(RAW_MEDIA_FAILURES, batch_id).to_dicts():
+            if row["path"] in (subject, absolute) or Path(row["path"]).name == subject:
+                status = _failed("raw_media", row, batch_id, run_of)
+                return Explanation(subject, None, [row["path"]], batch_id, [status])
+    waiting = library.ledger.file_at(absolute)
+    if waiting is not None:
+        reason, next_step = _WAITING.get(waiting.state, (f"its state is {waiting.state}", ""))
+        status = StageStatus("raw_media", "missing", reason=waiting.reason or reason, next_step=next_step)
+        return Explanation(subject, None, [absolute], waiting.batch_id, [status])
+    folders = ", ".join(str(folder.path) for folder in library.settings.watched_folders)
+    raise QueryError(
+        subject,
+        "no file of that name, path or media id was ever seen",
+        f"Watched are: {folders}. Or run `thatdam ingest`.",
+    )
+
+
+_WAITING = {
+    "seen": ("it was seen and is still settling", "Wait until it stops growing."),
+    "settled": ("it is settled and waits for its batch", "Wait a minute."),
+    "claimed": ("its batch waits for a run or is running", "Look at the runs in Dagster; is `thatdam up` running?"),
+    "failed": ("it could not be taken", "See `thatdam sql failures_by_reason`."),
+    "gone": ("it went away before it was taken", "Drop it again."),
+}
+
+
+def _kind(library: Library, media_id: str, batch_id: str) -> str:
+    for table in (PROBES, MEDIA):
+        rows = library.tables.read(table, batch_id).filter(pl.col("media_id") == media_id)
+        if rows.height:
+            return str(rows["kind"][0])
+    return "unknown"
+
+
+def _status(library: Library, stage: str, media_id: str, batch_id: str, run_of: RunOf) -> StageStatus:
+    tables = tables_of(stage)
+    main = TABLES[_MAIN_TABLE.get(stage, stage)]
+    failures = next((table for table in tables if table.name.endswith("_failures")), None)
+    rows = _rows(library, main, media_id, batch_id)
+    if rows.height:
+        recipes = sorted(set(rows["recipe"])) if "recipe" in rows.columns else []
+        at, url = run_of(stage, batch_id) or (None, "")
+        return StageStatus(stage, "done", ", ".join(recipes), at, url)
+    failed = _rows(library, failures, media_id, batch_id) if failures else pl.DataFrame()
+    if failed.height:
+        return _failed(stage, failed.to_dicts()[0], batch_id, run_of)
+    return StageStatus(stage, "missing")
+
+
+_MAIN_TABLE = {"raw_media": "media"}
+
+
+def _rows(library: Library, table: Table, media_id: str, batch_id: str) -> pl.DataFrame:
+    return library.tables.read(table, batch_id).filter(pl.col("media_id") == media_id)
+
+
+def _failed(stage: str, row: dict[str, Any], batch_id: str, run_of: RunOf) -> StageStatus:
+    _, url = run_of(stage, batch_id) or (None, "")
+    return StageStatus(stage, "failed", row["recipe"], row["failed_utc"], url, row["reason"], row["next_step"])
+
+
+def _with_reasons(facts: dict[str, StageStatus], kind: str) -> list[StageStatus]:
+    """Each missing stage says what it waits for."""
+    explained = []
+    for stage, status in facts.items():
+        if status.state != "missing":
+            explained.append(status)
+            continue
+        upstream = NEEDS.get(stage)
+        while upstream and facts[upstream].state == "missing" and upstream in NEEDS:
+            upstream = NEEDS[upstream]
+        if kind == "sidecar" or (kind == "audio" and stage in PICTURE_STAGES):
+            explained.append(StageStatus(stage, "not needed", reason=f"a file of kind {kind} has none"))
+        elif upstream and facts[upstream].state == "failed":
+            explained.append(StageStatus(stage, "missing", reason=f"{upstream} failed", next_step="Mend that first."))
+        elif upstream and facts[upstream].state == "missing":
+            explained.append(StageStatus(stage, "missing", reason=f"{upstream} has not run", next_step=_START))
+        else:
+            explained.append(StageStatus(stage, "missing", reason="it has not run on this batch", next_step=_START))
+    return explained
+
+
+_START = "Start `thatdam up`, run the batch in Dagster, or use `thatdam ingest --wait`."
+
+
+def _index_status(library: Library, media_id: str, batch_id: str, run_of: RunOf) -> list[StageStatus]:
+    with VectorIndex(library.settings) as vectors, TextIndex(library.settings.text_path) as text:
+        held = {"vector_index": vectors.holds(media_id), "text_index": bool(text.places({media_id}))}
+    statuses = []
+    for stage, there in held.items():
+        at, url = run_of(stage, batch_id) or (None, "")
+        if there:
+            statuses.append(StageStatus(stage, "done", "", at, url))
+        else:
+            which = stage.partition("_")[0]
+            reason = "the index does not hold it"
+            statuses.append(StageStatus(stage, "missing", "", at, url, reason, f"Run `thatdam index rebuild {which}`."))
+    return statuses

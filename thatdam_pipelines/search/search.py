@@ -1,0 +1,204 @@
+"""Search: one query in, ranked moments with reasons out."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from thatdam_pipelines.embed.embedder import Embedder, Vectors, open_embedder
+from thatdam_pipelines.errors import MediaError, QueryError
+from thatdam_pipelines.library import catalog
+from thatdam_pipelines.library.text import TextIndex
+from thatdam_pipelines.library.vectors import Hit, VectorIndex
+from thatdam_pipelines.search.moments import FRAME_SPAN_S, Evidence, Moment, fuse
+from thatdam_pipelines.settings import Settings
+
+Level = Literal["l0", "l1", "l2", "any"]
+
+SOURCES = {"l0": "files", "l1": "frames", "l2": "scenes"}
+CANDIDATES = 4
+"""Vectors asked for, for each moment wanted: several frames of one scene become one moment."""
+
+PLAIN_WORDS = ("a photo", "a picture of something", "a frame of a video", "an image with nothing in particular")
+"""Sentences that say nothing: a hit must be closer to the query than to any of them."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for.
+
+    Args:
+        text: Words; may be empty when ``image`` is given.
+        image: Picture that moments should look like.
+        level: Files (l0), frames (l1), scenes (l2), or all.
+        where: SQL condition over the view ``media``.
+        limit: Most moments given.
+    """
+
+    text: str = ""
+    image: Path | None = None
+    level: Level = "any"
+    where: str | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Moments, best first, the embedder that answered, and what people should know about the answer."""
+
+    moments: list[Moment]
+    embedder: str
+    notes: list[str] = field(default_factory=list)
+
+
+class Searcher:
+    """Answers queries about one library; opens what it needs once. Use as a context manager."""
+
+    def __init__(self, settings: Settings, embedder: Embedder | None = None) -> None:
+        self.settings = settings
+        self.embedder = embedder or open_embedder(settings)
+
+    @cached_property
+    def vectors(self) -> VectorIndex:
+        return VectorIndex(self.settings)
+
+    @cached_property
+    def text(self) -> TextIndex:
+        return TextIndex(self.settings.text_path)
+
+    @cached_property
+    def _plain_words(self) -> Vectors:
+        return self.embedder.embed_text(PLAIN_WORDS)
+
+    @cached_property
+    def _plain_pictures(self) -> Vectors:
+        side = self.embedder.input_size
+        flat = [np.full((side, side, 3), value, np.uint8) for value in (0, 128, 255)]
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+        return self.embedder.embed_images([*flat, noise])
+
+    def close(self) -> None:
+        for name in ("vectors", "text"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def search(self, query: Query) -> SearchResult:
+        """The moments that fit ``query``.
+
+        Raises:
+            QueryError: Neither words nor a picture are given, the picture cannot be read, or the condition is wrong.
+        """
+        if not query.text.strip() and query.image is None:
+            raise QueryError("search", "there is nothing to look for", "Give words, --image FILE, or both.")
+        among = self._filter(query.where)
+        notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}"]
+        evidence = []
+        if among is None or among:
+            evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among)]
+        return SearchResult(self._moments(query, evidence, notes), self.embedder.name, notes)
+
+    def _filter(self, where: str | None) -> set[str] | None:
+        if where is None:
+            return None
+        rows = catalog.run_sql(self.settings, f"SELECT media_id FROM media WHERE (\n{where}\n)")
+        return set(rows["media_id"])
+
+    def _by_vector(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
+        levels = list(SOURCES) if query.level == "any" else [query.level]
+        counts = self.vectors.counts(self.embedder.space)
+        if not any(counts.get(level, 0) for level in levels):
+            notes.append(f"Nothing is indexed in the vector space {self.embedder.space} yet.")
+            return []
+        if not self.embedder.has_text and query.image is None:
+            return []
+        vector, plain = self._query_vector(query)
+        found = []
+        for level in levels:
+            for hit in self.vectors.query(self.embedder.space, level, vector, query.limit * CANDIDATES, among):
+                floor = float((plain @ hit.vector).max())
+                if hit.similarity <= floor:
+                    continue
+                found.append(_looks_alike(level, hit, floor))
+        return found
+
+    def _query_vector(self, query: Query) -> tuple[npt.NDArray[np.float32], Vectors]:
+        """The query's vector, and those of what says nothing in the same ways."""
+        parts, plain = [], []
+        if query.image is not None:
+            parts.append(
+                self.embedder.embed_images([_picture(query.image, self.embedder.input_size, self.settings)])[0]
+            )
+            plain.append(self._plain_pictures)
+        if query.text.strip() and self.embedder.has_text:
+            parts.append(self.embedder.embed_text([query.text])[0])
+            plain.append(self._plain_words)
+        vector = np.mean(parts, axis=0)
+        return (vector / np.linalg.norm(vector)).astype(np.float32), np.concatenate(plain)
+
+    def _by_text(self, query: Query, among: set[str] | None) -> list[Evidence]:
+        if not query.text.strip():
+            return []
+        hits = self.text.query(query.text, query.limit * CANDIDATES, among)
+        return [
+            Evidence(
+                "text", hit.media_id, hit.start_s, hit.end_s, hit.score, f"{', '.join(hit.fields)}: {hit.snippet}",
+                whole_file=hit.level == "l0",
+            )
+            for hit in hits
+            if query.level in ("any", hit.level)
+        ]  # fmt: skip
+
+    def _moments(self, query: Query, evidence: list[Evidence], notes: list[str]) -> list[Moment]:
+        spans = fuse(evidence)[: query.limit]
+        places = self.text.places({span.media_id for span in spans})
+        moments = []
+        for span in spans:
+            place = places.get(span.media_id)
+            if place is None:
+                continue
+            whole = span.level == "l0"
+            moments.append(
+                Moment(
+                    media_id=span.media_id,
+                    path=place.path,
+                    start_s=0.0 if whole else span.start_s,
+                    end_s=place.duration_s if whole else min(span.end_s, place.duration_s),
+                    score=round(span.score, 4),
+                    level=span.level,
+                    reasons=span.reasons(),
+                )
+            )
+        if len(moments) < len(spans):
+            notes.append("Some hits are not in the text index: run `thatdam index rebuild text`.")
+        return moments
+
+
+def _looks_alike(level: str, hit: Hit, floor: float) -> Evidence:
+    source = SOURCES[level]
+    at, end_s = (f" at {hit.start_s:.1f} s", hit.start_s + FRAME_SPAN_S) if level == "l1" else ("", hit.end_s)
+    reason = f"{source[:-1]}{at} is like the query: {hit.similarity:.2f}, nothing in particular {floor:.2f}"
+    return Evidence(source, hit.media_id, hit.start_s, end_s, hit.similarity - floor, reason, whole_file=level == "l0")
+
+
+def _picture(path: Path, short_edge: int, settings: Settings) -> npt.NDArray[np.uint8]:
+    from thatdam_pipelines.media.stills import open_still
+
+    try:
+        picture = open_still(path, settings.image_max_pixels)
+    except (MediaError, OSError) as error:
+        raise QueryError(path, f"the picture cannot be read ({error})", "Give a JPEG, PNG or HEIC file.") from error
+    scale = short_edge / min(picture.size)
+    size = (max(short_edge, round(picture.width * scale)), max(short_edge, round(picture.height * scale)))
+    return np.asarray(picture.resize(size), dtype=np.uint8)
