@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     open_clip_config: Path | None = Field(None, description="Custom open_clip model configuration (JSON).")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field("auto", description="Model precision.")
+    vocabulary: Path | None = Field(
+        None, description="Words that tags look for, one a line. Default: the list that ships with thatdam."
+    )
     embed_batch: int = Field(32, ge=1, description="Images embedded at once.")
 
     ffmpeg: str | None = Field(None, description="ffmpeg to use. Default: the one bundled with imageio-ffmpeg.")
@@ -78,16 +81,19 @@ class Settings(BaseSettings):
     decode_timeout_s: float = Field(120.0, gt=0, description="Longest time reading frames of one file may take.")
     proxy_timeout_factor: float = Field(20.0, gt=0, description="A proxy may take this many times its duration.")
     proxy_timeout_min_s: float = Field(120.0, gt=0, description="A proxy may always take this long.")
+    proxy_max_bytes: int = Field(8 * 2**30, ge=1, description="Largest file that making a proxy may write.")
     worker_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="Address space a decode may use above its base.")
     image_max_pixels: int = Field(300_000_000, ge=1, description="Stills of more pixels are refused.")
     disk_reserve_bytes: int = Field(2 * 2**30, ge=0, description="Free space ingest leaves on the media disk.")
+
+    event_log_days: float = Field(30.0, ge=0, description="Days the logs of runs are kept. What was made is kept.")
 
     host: str = Field("127.0.0.1", description="Address servers bind to.")
     dagster_port: int = Field(3000, description="Port of the Dagster UI.")
     web_port: int = Field(8080, description="Port that serves posters and proxies.")
     chroma_port: int = Field(8001, description="Port of the vector server that `thatdam up` runs.")
 
-    @field_validator("home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home")
+    @field_validator("home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home", "vocabulary")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -123,6 +129,11 @@ class Settings(BaseSettings):
     @property
     def quarantine_dir(self) -> Path:
         return self.home / "quarantine"
+
+    @property
+    def work_dir(self) -> Path:
+        """Where unfinished work stands; whatever is in it when no run is going can be removed."""
+        return self.home / "work"
 
     @property
     def dagster_dir(self) -> Path:

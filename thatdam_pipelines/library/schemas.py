@@ -223,6 +223,7 @@ PROXIES = Table(
         Column("loudness_lufs", pl.Float64, "Integrated loudness (ITU-R BS.1770, EBU R 128)."),
         Column("tone_mapped", pl.Boolean, "True when HDR was mapped to SDR.", required=True),
         Column("deinterlaced", pl.Boolean, "True when fields were made into frames.", required=True),
+        Column("warnings", pl.List(pl.String), "What does not add up but did not stop it.", required=True),
         Column("size_bytes", pl.Int64, "Bytes of everything made.", required=True),
         Column("elapsed_s", pl.Float64, "Wall time it took.", required=True),
     ),
