@@ -194,7 +194,7 @@ class VectorIndex:
         for part in missing.iter_slices(at_once):
             collection.add(
                 ids=part["id"].to_list(),
-                embeddings=np.asarray(part["vector"].to_list(), dtype=np.float32),
+                embeddings=part["vector"].list.to_array(len(part["vector"][0])).to_numpy(),
                 metadatas=part.select("media_id", "batch_id", "start_s", "end_s").to_dicts(),
             )
         # Added first, removed after: a search in between may see an item twice, never not at all.

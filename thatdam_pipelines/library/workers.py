@@ -13,7 +13,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -67,6 +67,10 @@ class Workers:
 
         At most four jobs a worker are in flight, so results that wait to be taken stay few. A job that crashes, hangs
         past its limit or raises anything costs only itself.
+
+        Raises:
+            OfflineError: A disk or server that jobs need cannot be reached.
+            StoreError: The media store does not work.
         """
         if self._pool is None:
             self._pool = ProcessPool(
@@ -76,12 +80,16 @@ class Workers:
                 context=multiprocessing.get_context("spawn"),
             )
         pending: list[tuple[Job, Any]] = []
-        for job in jobs:
-            pending.append((job, self._pool.schedule(work, args=(job.payload,), timeout=job.timeout_s)))
-            if len(pending) >= 4 * self._count:
+        try:
+            for job in jobs:
+                pending.append((job, self._pool.schedule(work, args=(job.payload,), timeout=job.timeout_s)))
+                if len(pending) >= 4 * self._count:
+                    yield _outcome(*pending.pop(0))
+            while pending:
                 yield _outcome(*pending.pop(0))
-        while pending:
-            yield _outcome(*pending.pop(0))
+        finally:
+            for _, future in pending:
+                future.cancel()
 
 
 def _outcome(job: Job, future: Any) -> tuple[Job, Any]:
@@ -89,6 +97,9 @@ def _outcome(job: Job, future: Any) -> tuple[Job, Any]:
         return job, future.result()
     except MediaError as error:
         return job, error
+    except (OfflineError, StoreError):
+        # Not about one file: what was done is kept, the rest is tried again when it is back.
+        raise
     except FutureTimeoutError:
         cause = f"reading it took longer than {job.timeout_s:.0f} s"
         return job, MediaError(job.name, cause, "Check the file, or raise the time limit and run `thatdam retry`.")
