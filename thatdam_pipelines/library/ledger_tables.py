@@ -1,0 +1,162 @@
+"""The ledger's tables, how its database is opened, and a table as a frame for the catalogue."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+import sqlalchemy as sa
+
+MOVED = "moved into the library"
+"""Reason of a done file whose source is not there any more because the library took it."""
+T = TypeVar("T")
+_IN_ONE_QUERY = 500
+_BUSY_MS = 30_000
+_CREATE_LOCK = 0x7DA3
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """Aware datetimes, kept as UTC without a zone: the same in SQLite and Postgres."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def utc_of(raw: str | datetime) -> datetime:
+    """A time as the database driver gives it (SQLite: text), as an aware datetime."""
+    return (datetime.fromisoformat(raw) if isinstance(raw, str) else raw).replace(tzinfo=UTC)
+
+
+METADATA = sa.MetaData()
+
+FILES = sa.Table(
+    "files",
+    METADATA,
+    sa.Column("root", sa.Text, primary_key=True),
+    sa.Column("rel_path", sa.Text, primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    sa.Column("first_seen_utc", UtcTime, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("settled_utc", UtcTime),
+    sa.Column("batch_id", sa.Text, index=True),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Index("files_by_state", "root", "state", "reason"),
+)
+BATCHES = sa.Table(
+    "batches",
+    METADATA,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("root", sa.Text, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("album", sa.Text),
+    sa.Column("category", sa.Text),
+    sa.Column("created_utc", UtcTime, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("run_id", sa.Text),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("finished_utc", UtcTime),
+)
+CONTENTS = sa.Table(
+    "contents",
+    METADATA,
+    sa.Column("media_id", sa.Text, primary_key=True),
+    sa.Column("batch_id", sa.Text, nullable=False, index=True),
+    sa.Column("claimed_utc", UtcTime, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, index=True),
+    sa.Column("kept_key", sa.Text),
+)
+FOLDERS = sa.Table(
+    "folders",
+    METADATA,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("online", sa.Boolean, nullable=False),
+    sa.Column("changed_utc", UtcTime, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("identity", sa.Text),
+    sa.Column("resume", sa.Text),
+)
+SETTINGS = sa.Table(
+    "settings",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+EXPORTED = (BATCHES, FILES, FOLDERS)
+
+
+def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:
+    """The database for reading, and the same for writing: SQLite takes its write lock when a write begins."""
+    address = sa.make_url(url)
+    if address.drivername == "postgresql":
+        # The driver that dagster-postgres installs; SQLAlchemy's own default is another.
+        address = address.set(drivername="postgresql+psycopg2")
+    if address.get_backend_name() == "sqlite" and address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(address)
+    writer = engine.execution_options(writes=True)
+    if address.get_backend_name() == "sqlite":
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine, writer
+
+
+def create_tables(engine: sa.Engine, writer: sa.Engine) -> None:
+    """Create what is missing; many processes may open an empty database at once."""
+    with engine.connect() as connection:
+        if set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()):
+            return
+    with writer.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATE_LOCK)))
+        METADATA.create_all(connection)
+
+
+def frame_of(connection: sa.Connection, table: sa.Table) -> pl.DataFrame:
+    """A table as a frame, in the order of its key."""
+    # The driver's own rows: a library of a million files is exported often.
+    rows = connection.execute(sa.select(table).order_by(*table.primary_key)).cursor.fetchall()
+    sqlite = connection.dialect.name == "sqlite"
+    schema = {column.name: _driver_dtype(column, sqlite) for column in table.c}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    times = [column.name for column in table.c if isinstance(column.type, UtcTime)]
+    flags = [column.name for column in table.c if isinstance(column.type, sa.Boolean)]
+    if sqlite:
+        frame = frame.with_columns(pl.col(times).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us"))
+    return frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"), pl.col(flags).cast(pl.Boolean))
+
+
+def portions(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in lists short enough for one query each."""
+    rest = iter(items)
+    while some := list(islice(rest, _IN_ONE_QUERY)):
+        yield some
+
+
+def _driver_dtype(column: sa.Column[Any], sqlite: bool) -> pl.DataType:
+    if isinstance(column.type, UtcTime):
+        return pl.String() if sqlite else pl.Datetime("us")
+    if isinstance(column.type, sa.Boolean):
+        return pl.Int64() if sqlite else pl.Boolean()
+    return pl.Int64() if isinstance(column.type, sa.Integer) else pl.String()
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # Transactions begin where SQLAlchemy says, see _begin_sqlite, not where sqlite3 thinks.
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A read that turns into a write fails at once when another writes; waiting is only possible at the beginning.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
