@@ -39,9 +39,12 @@ class Track:
         samples: Samples of that table.
         is_vfr: Whether their durations differ by more than rounding; None without a table.
         external: Its samples are in another file.
+        width, height: Size in pixels that a video's sample description claims; 0 without one.
     """
 
     handler: str = ""
+    width: int = 0
+    height: int = 0
     duration_s: float | None = None
     table_s: float = 0.0
     samples: int = 0
@@ -180,6 +183,8 @@ def _read_tables(
     for kind, at, until in inner_boxes(data, *tables):
         if kind == b"stts" and until - at >= 8 and timescale:
             _read_durations(movie, track, data[at:until], timescale)
+        elif kind == b"stsd" and track.handler == "vide" and until - at >= 44:
+            track.width, track.height = struct.unpack_from(">HH", data, at + 40)
         elif kind == b"stsz" and until - at >= 12:
             size, count = struct.unpack_from(">II", data, at + 4)
             if (size and size * count > file_size) or (not size and 4 * count > until - at):

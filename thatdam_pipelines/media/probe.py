@@ -6,6 +6,7 @@ from pathlib import Path
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.boxes import Movie, read_movie
 from thatdam_pipelines.media.containers import BoundedFile, reading
+from thatdam_pipelines.media.cuts import missing_bytes
 from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.kinds import HEAD_BYTES, IMAGE_EXTENSIONS, Signature, extension_of, kind_of, signature_of
 from thatdam_pipelines.settings import Settings
@@ -103,10 +104,11 @@ def _probe_moving(path: Path, file: BoundedFile, name: str, signature: Signature
         else:
             cause = "is not a media file that can be read"
             if signature is not None:
-                cause = f"is {signature.label} that cannot be read ({error.strerror})"
+                cause = f"is {signature.label} that cannot be read: it is damaged"
             raise MediaError(name, cause, _COPY_AGAIN) from error
-    if movie is not None and movie.missing_bytes:
-        probe.warnings.append(f"it is cut off: {movie.missing_bytes:,} bytes are missing at its end")
+    missing = movie.missing_bytes if movie is not None else missing_bytes(file, signature.format if signature else "")
+    if missing:
+        probe.warnings.append(f"it is cut off: {missing:,} bytes are missing at its end")
     return probe
 
 

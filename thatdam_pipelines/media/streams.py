@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.library.workers import die_with_parent
 from thatdam_pipelines.media.boxes import Movie
 from thatdam_pipelines.media.containers import FORMATS, BoundedFile, demuxing
 from thatdam_pipelines.media.dump import Dump, DumpedStream, parse_dump
 from thatdam_pipelines.media.facts import Probe, StreamFacts, plain
+from thatdam_pipelines.media.ffmpeg import file_url
 from thatdam_pipelines.media.formats import (
     AUDIO_MIME,
     VIDEO_MIME,
@@ -56,6 +58,7 @@ def probe_streams(file: BoundedFile, name: str, movie: Movie | None, timeout_s: 
         main = _main_picture(description)
         if main is not None:
             add_rates(probe, streams[described.index(main)], container, file, movie)
+            _compare_sizes(probe, movie)
             if probe.hdr == "pq":
                 probe.hdr = _pq_kind(container, streams[described.index(main)])
         settle_duration(probe, container, file, movie, main is not None)
@@ -69,9 +72,16 @@ def probe_printed(path: Path, file: BoundedFile, name: str, ffmpeg: str, timeout
         MediaError: ffmpeg cannot read it either.
     """
     arguments = [ffmpeg, "-hide_banner", "-nostdin", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]
-    arguments += ["-i", f"file:{path.absolute()}"]
+    arguments += ["-i", file_url(path)]
     try:
-        done = subprocess.run(arguments, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            arguments,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )
     except subprocess.TimeoutExpired as error:
         cause = f"reading it took longer than {timeout_s:.0f} s"
         raise MediaError(name, cause, "Copy it from the card again, or play it to see what it is.") from error
@@ -136,8 +146,9 @@ def _describe(
         cause = f"claims pictures of {picture.width}x{picture.height} pixels, more than the {max_pixels:,} allowed"
         raise MediaError(name, cause, "Its header is probably damaged; if not, raise THATDAM_IMAGE_MAX_PIXELS.")
     if picture is not None and not (picture.width and picture.height):
-        if sound is None and picture.codec_tag is None:
-            raise MediaError(name, "holds no picture that can be read", "Copy it from the card again.")
+        if sound is None and picture.codec not in (None, "none"):
+            cause = f"holds no picture of a size that can be read (at most {max_pixels:,} pixels)"
+            raise MediaError(name, cause, "Copy it from the card again.")
         if sound is not None:
             picture = None
     container = _container_name(dump, movie, file)
@@ -243,6 +254,16 @@ def _describe_timecode(probe: Probe, places: list[dict[str, str]]) -> None:
                 probe.timecode, probe.drop_frame = timecode.text, timecode.drop_frame
                 return
             probe.warnings.append(f"its timecode is none ({plain(text, 40)})")
+
+
+def _compare_sizes(probe: Probe, movie: Movie | None) -> None:
+    claimed = [(track.width, track.height) for track in movie.tracks if track.width and track.height] if movie else []
+    if claimed and (probe.width, probe.height) not in claimed:
+        width, height = claimed[0]
+        # Field-coded and cropped pictures differ by a few lines.
+        if abs(width - (probe.width or 0)) > 64 or abs(height - (probe.height or 0)) > 64:
+            claim = f"its header claims {width}x{height} pixels"
+            probe.warnings.append(f"{claim}, its frames have {probe.width}x{probe.height}")
 
 
 def _stream_facts(stream: DumpedStream, duration: float | None) -> StreamFacts:

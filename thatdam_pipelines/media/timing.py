@@ -69,7 +69,8 @@ def settle_duration(
     probe: Probe, container: "InputContainer", file: BoundedFile, movie: Movie | None, moving: bool
 ) -> None:
     """Believe the index over the header and the frames over both; say so where they differ."""
-    claimed = max(filter(None, (probe.duration_s, movie.duration_s if movie else None)), default=None)
+    headers = (probe.duration_s, movie.duration_s if movie else None, (container.duration or 0) / 1_000_000)
+    claimed = max(filter(None, headers), default=None)
     if movie and not movie.fragmented and (tables := [track.table_s for track in movie.tracks if track.table_s]):
         probe.duration_s = min(probe.duration_s or max(tables), max(tables))
     dense = probe.duration_s is None or file.size * 8 / probe.duration_s >= _DENSITY_BPS
