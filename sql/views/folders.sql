@@ -1,0 +1,3 @@
+-- Every watched folder and whether it can be reached.
+-- Columns from: folders
+SELECT * FROM ledger.folders

@@ -1,0 +1,382 @@
+"""The catalogue: a DuckDB file of documented views over the tables, published whole and only ever read."""
+
+import contextlib
+import fcntl
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import polars as pl
+
+from thatdam_pipelines.errors import OfflineError, QueryError
+from thatdam_pipelines.library.compaction import compact, remove_retired
+from thatdam_pipelines.library.exports import EXPORT_FOLDER, EXPORTS
+from thatdam_pipelines.library.files import replacing
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.projections import (
+    Stamps,
+    coverage,
+    fresh_relation,
+    load_segments,
+    projections,
+    relation,
+    scan,
+    vectors_relation,
+)
+from thatdam_pipelines.library.relations import (
+    Statement,
+    empty_relation,
+    list_literal,
+    plain_columns,
+    statements,
+    text_literal,
+)
+from thatdam_pipelines.library.schemas import MEDIA, TABLES, Table
+from thatdam_pipelines.library.tables import Tables
+from thatdam_pipelines.settings import Settings
+
+COMPACT_ABOVE = 100
+"""Publishing first compacts a library in which more batches than this would be read from their own files."""
+
+EXPORT_FREE_S = 0.25
+EXPORT_SHARE = 20
+"""A ledger that takes longer than EXPORT_FREE_S to copy is copied again only when its last copy is older than
+EXPORT_SHARE times what copying took."""
+
+_LIST = "See `thatdam sql --list` for the views and the ready-made queries."
+_ALLOWED = (
+    "The catalogue answers one SELECT (or FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN) over its views."
+)
+_EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CatalogReport:
+    """What publishing did.
+
+    Args:
+        batches: Batches with a file of any table.
+        files: Files of all tables.
+        fresh_batches: Most batches that any view reads from their own files instead of from a merged copy.
+        exported: True when the ledger was copied anew; false when its last copy is young for what copying costs.
+    """
+
+    path: str
+    views: int
+    batches: int
+    files: int
+    fresh_batches: int
+    exported: bool
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class ViewInfo:
+    """A view of the catalogue. ``columns`` are dicts of name, type and description."""
+
+    name: str
+    title: str
+    description: str
+    columns: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class ReadyQuery:
+    """A query of ``sql/queries``. ``title`` says what it answers."""
+
+    name: str
+    title: str
+    sql: str
+
+
+def publish(library: Library) -> CatalogReport:
+    """Build the catalogue from the tables as they are now and put it in the place of the last one.
+
+    Queries that run go on with the one they opened. Many small files are merged first, see ``compaction``.
+
+    Raises:
+        OfflineError: The tables are gone though the last catalogue was made of some: their disk is not mounted.
+    """
+    started = time.monotonic()
+    settings, tables = library.settings, library.tables
+    with _only_publisher(settings.catalog_path):
+        stamps = scan(tables)
+        _refuse_to_forget(settings, stamps)
+        exported = _export_ledger(library)
+        batches = {batch_id for found in stamps.values() for batch_id in found}
+        fresh = _most_fresh(tables, stamps)
+        if fresh > COMPACT_ABOVE and compact(library).merged:
+            stamps = scan(tables)
+            fresh = _most_fresh(tables, stamps)
+        files = sum(len(found) for found in stamps.values())
+        with replacing(settings.catalog_path) as part:
+            part.unlink(missing_ok=True)
+            with duckdb.connect(str(part)) as con:
+                views = _create_views(con, tables, stamps)
+                con.execute("CREATE TABLE facts.published (at_utc TIMESTAMPTZ, batches BIGINT, files BIGINT)")
+                con.execute("INSERT INTO facts.published VALUES (?, ?, ?)", [datetime.now(UTC), len(batches), files])
+        remove_retired(tables.root)
+    path = str(settings.catalog_path)
+    return CatalogReport(path, len(views), len(batches), files, fresh, exported, time.monotonic() - started)
+
+
+def open_catalog(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """The published catalogue, read-only and locked: it reads the files of the tables folder and nothing else.
+
+    Statements from people go through ``run_sql``, which also keeps them from writing files into that folder.
+
+    Raises:
+        QueryError: Nothing was published yet.
+    """
+    if not settings.catalog_path.exists():
+        next_step = "Ingest something, or run `thatdam index rebuild catalog`."
+        raise QueryError(settings.catalog_path, "nothing published yet", next_step)
+    con = duckdb.connect(
+        str(settings.catalog_path),
+        read_only=True,
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        },
+    )
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute(f"SET allowed_directories = {list_literal([f'{settings.tables_dir}/'])}")
+        con.execute("SET enable_external_access = false")
+        con.execute("SET lock_configuration = true")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """Answer one question about the library.
+
+    Args:
+        query: One SELECT over the views, with ``?`` or ``$name`` for ``params``.
+
+    Raises:
+        QueryError: It is no question the catalogue answers: wrong SQL, a write, other files; or nothing is published.
+        OfflineError: The disk with the tables cannot be reached.
+    """
+    _check(query)
+    try:
+        return _answer(settings, query, params)
+    except duckdb.IOException as error:
+        if not _tables_there(settings):
+            raise _offline(settings) from error
+    try:
+        # A batch was rewritten or merged while the query ran: the catalogue of now knows the files of now.
+        return _answer(settings, query, params)
+    except duckdb.IOException as error:
+        cause = f"a file of the tables cannot be read ({_first_line(error)})"
+        raise QueryError(_short(query), cause, "Run `thatdam index rebuild catalog`.") from error
+
+
+def list_views() -> list[ViewInfo]:
+    """Every view with its columns, as an empty library has them."""
+    with duckdb.connect() as con:
+        views = _create_views(con, Tables(Path("/nonexistent")), {name: {} for name in TABLES})
+        found = con.execute(
+            "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+            "WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
+        ).fetchall()
+    columns: dict[str, list[dict[str, str]]] = {view.name: [] for view in views}
+    for view, name, data_type, comment in found:
+        columns[view].append({"name": name, "type": data_type, "description": comment or ""})
+    return [ViewInfo(view.name, view.title, _described(view), columns[view.name]) for view in views]
+
+
+def list_queries() -> list[ReadyQuery]:
+    """The ready-made queries."""
+    return [ReadyQuery(query.name, query.title, query.sql) for query in statements("queries")]
+
+
+def _create_views(con: duckdb.DuckDBPyConnection, tables: Tables, stamps: Stamps) -> list[Statement]:
+    """Every relation and view, documented, in one transaction."""
+    made = ["BEGIN", "CREATE SCHEMA facts", "CREATE SCHEMA fresh", "CREATE SCHEMA ledger"]
+    views = {view.name: view for view in statements("views")}
+    wide = ""
+    for projection in projections():
+        covered = coverage(projection, load_segments(tables.root, projection), stamps)
+        if projection.name == MEDIA.name:
+            made += projection.fresh_views("fresh", tables, covered.fresh, stamps)
+            wide = relation(projection, tables.root, covered, projection.sql.replace("facts.", "fresh."))
+        else:
+            fresh = fresh_relation(projection, tables, covered)
+            made.append(f"CREATE VIEW facts.{projection.name} AS {relation(projection, tables.root, covered, fresh)}")
+    for table in TABLES.values():
+        if table.columns != plain_columns(table):
+            vectors = vectors_relation(table, tables.root, stamps)
+            made.append(f"CREATE VIEW facts.{table.name}_vectors AS {vectors}")
+    for table in EXPORTS:
+        made.append(f"CREATE VIEW ledger.{table.name} AS {_export_relation(table, tables.root)}")
+    made += [f"CREATE VIEW {name} AS {wide if name == MEDIA.name else view.sql}" for name, view in views.items()]
+    for statement in made:
+        con.execute(statement)
+    for comment in _comments(con, views):
+        con.execute(comment)
+    con.execute("COMMIT")
+    return list(views.values())
+
+
+def _comments(con: duckdb.DuckDBPyConnection, views: Mapping[str, Statement]) -> Iterator[str]:
+    declared = {table.name: table for table in (*TABLES.values(), *EXPORTS)}
+    found = con.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
+    ).fetchall()
+    for view in views.values():
+        yield f"COMMENT ON VIEW {view.name} IS {text_literal(_described(view))}"
+    for name, column in found:
+        sources = [declared[source] for source in _sources(views[name])]
+        if description := views[name].columns.get(column) or _declared(column, sources):
+            yield f"COMMENT ON COLUMN {name}.{column} IS {text_literal(description)}"
+
+
+def _sources(view: Statement) -> list[str]:
+    found = re.search(r"Columns from: ([a-z0-9_, ]+)", view.description)
+    return found[1].split(", ") if found else []
+
+
+def _described(view: Statement) -> str:
+    return re.sub(r"\s*Columns from: [a-z0-9_, ]+", "", view.description)
+
+
+def _declared(name: str, sources: Sequence[Table]) -> str:
+    return next((column.description for table in sources for column in table.columns if column.name == name), "")
+
+
+def _export_relation(table: Table, root: Path) -> str:
+    path = root / EXPORT_FOLDER / f"{table.name}.parquet"
+    if not path.exists():
+        return empty_relation(table.columns)
+    return f"SELECT {', '.join(table.schema)} FROM read_parquet({list_literal([path])})"
+
+
+def _export_ledger(library: Library) -> bool:
+    """Copy the ledger, which takes time in proportion to all that was ever seen, in at most a twentieth of the time."""
+    folder = library.tables.root / EXPORT_FOLDER
+    took = folder / "seconds"
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        seconds = float(took.read_text())
+        if seconds > EXPORT_FREE_S and time.time() - took.stat().st_mtime < EXPORT_SHARE * seconds:
+            return False
+    started = time.monotonic()
+    library.ledger.export(folder)
+    with replacing(took) as part:
+        part.write_text(str(time.monotonic() - started))
+    return True
+
+
+def _most_fresh(tables: Tables, stamps: Stamps) -> int:
+    return max(len(coverage(made, load_segments(tables.root, made), stamps).fresh) for made in projections())
+
+
+def _refuse_to_forget(settings: Settings, stamps: Stamps) -> None:
+    if any(stamps.values()) or not settings.catalog_path.exists():
+        return
+    with contextlib.suppress(duckdb.Error), open_catalog(settings) as con:
+        published = con.execute("SELECT files FROM facts.published").fetchone()
+        if published and published[0]:
+            raise _offline(settings)
+
+
+def _offline(settings: Settings) -> OfflineError:
+    next_step = f"Mount its disk and try again. If they were removed on purpose, remove {settings.catalog_path} too."
+    return OfflineError(settings.tables_dir, "the tables that the catalogue was made of cannot be reached", next_step)
+
+
+def _tables_there(settings: Settings) -> bool:
+    return any((settings.tables_dir / name).is_dir() for name in TABLES)
+
+
+def _check(query: str) -> None:
+    """Let only one statement that reads through.
+
+    Views are files, so the folder of the tables must be open to the connection, for COPY TO as well: what is not a
+    SELECT is refused here.
+    """
+    asked = query
+    try:
+        found = duckdb.extract_statements(query)
+        if len(found) == 1 and found[0].type == duckdb.StatementType.EXPLAIN:
+            asked = _EXPLAIN.sub("", query)
+            found = duckdb.extract_statements(asked)
+    except duckdb.Error as error:
+        raise QueryError(_short(query), _first_line(error), _LIST) from error
+    if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
+        kinds = " and ".join(statement.type.name for statement in found) or "nothing"
+        cause = f"this is {kinds}, and the catalogue is only read" if found else "there is nothing to answer"
+        raise QueryError(_short(query), cause, _ALLOWED)
+
+
+def _answer(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> pl.DataFrame:
+    try:
+        with open_catalog(settings) as con:
+            return _frame(con.sql(query, params=params).to_arrow_table())
+    except duckdb.IOException:
+        raise
+    except duckdb.PermissionException as error:
+        raise QueryError(_short(query), "it reads files outside the tables, or the network", _ALLOWED) from error
+    except duckdb.Error as error:
+        raise QueryError(_short(query), _first_line(error), _LIST) from error
+
+
+def _frame(answer: Any) -> pl.DataFrame:
+    """An Arrow table as a frame that prints and serialises plainly: names once each, whole numbers, spans of time."""
+    names: list[str] = []
+    for name in answer.column_names:
+        names.append(next(new for n in count() if (new := f"{name}_{n}" if n else name) not in names))
+    columns = []
+    for name, column in zip(names, answer.columns, strict=True):
+        kind = str(column.type)
+        if kind == "month_day_nano_interval":
+            spans = [v and timedelta(days=30 * v[0] + v[1], microseconds=v[2] // 1000) for v in column.to_pylist()]
+            columns.append(pl.Series(name, spans, dtype=pl.Duration("us")))
+        elif kind.startswith(("dense_union", "sparse_union")):
+            columns.append(
+                pl.Series(name, [None if v is None else str(v) for v in column.to_pylist()], dtype=pl.String)
+            )
+        else:
+            columns.append(_plain(cast(pl.Series, pl.from_arrow(column)).alias(name)))
+    return pl.DataFrame(columns)
+
+
+def _plain(series: pl.Series) -> pl.Series:
+    if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone:
+        return series.dt.convert_time_zone("UTC")
+    if isinstance(series.dtype, pl.Decimal):
+        whole = series.cast(pl.Int64, strict=False) if not series.dtype.scale else series.clear()
+        fits = len(whole) == len(series) and whole.null_count() == series.null_count()
+        return whole if fits else series.cast(pl.Float64)
+    return series
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    advice = next((line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    return " ".join(filter(None, [lines[0].rstrip("."), advice.rstrip("?")]))
+
+
+def _short(query: str) -> str:
+    line = " ".join(query.split())
+    return line if len(line) <= 80 else line[:79] + "…"
+
+
+@contextlib.contextmanager
+def _only_publisher(path: Path) -> Iterator[None]:
+    """Publish one after another, so that the last one published is of the latest tables."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in path.parent.glob(f".{path.name}.*.part*"):
+            leftover.unlink()
+        yield
