@@ -149,6 +149,14 @@ class VectorIndex:
         vectors = self._asked(space, level, find)
         return np.asarray(vectors[0], dtype=np.float32) if vectors else None
 
+    def holds(self, media_id: str) -> bool:
+        """Whether any vector of the media is in the index, of any space and level."""
+
+        def find(collection: Any) -> list[str]:
+            return list(collection.get(where={"media_id": media_id}, limit=1, include=[])["ids"])
+
+        return any(self._asked(space, level, find) for space in self.spaces() for level in LEVELS)
+
     def counts(self, space: str) -> dict[str, int]:
         """Vectors of a space by level."""
         return {level: sum(self._asked(space, level, lambda found: [found.count()])) for level in LEVELS}
