@@ -1,7 +1,8 @@
 """Whether weights can be had: in the local cache, or from the hub, found out in seconds even on a dead network."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,22 @@ def availability(repository: Repository) -> Availability:
         if answer.state == "reachable" or "status" not in answer.reason:
             return answer
     return answer
+
+
+@contextlib.contextmanager
+def only_cached() -> Iterator[None]:
+    """Keep huggingface_hub, and what is built on it, to the local cache: it asks whether files are still the newest.
+
+    Asked on a dead network, it tries each file for half a minute before it takes the cached one.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _within_deadline(ask: Callable[[], Availability], endpoint: str) -> Availability:

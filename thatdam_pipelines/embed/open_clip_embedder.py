@@ -1,5 +1,7 @@
 """Any model and weights that open_clip can load, as an embedder."""
 
+import contextlib
+import json
 import pickle
 import threading
 from collections.abc import Sequence
@@ -16,6 +18,17 @@ from thatdam_pipelines.embed.weights import HUB_PREFIX, Weights
 from thatdam_pipelines.errors import ModelError, SettingsError
 
 _TEXTS_AT_ONCE = 64
+# What open_clip and torch raise when a checkpoint is not there, not whole, or not of this model.
+_CANNOT_LOAD = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -126,51 +139,47 @@ class OpenClipEmbedder:
         precision = self._precision if self._precision != "auto" else ("fp16" if device == "cuda" else "fp32")
         if device == "cpu" and precision == "fp16":
             raise SettingsError("THATDAM_PRECISION=fp16", "a CPU cannot compute it", "Use auto, fp32 or bf16.")
-        files = self._hub_files()
-        model = self._create(files, device, precision)
+        cached = self._check_hub()
+        with hub.only_cached() if cached else contextlib.nullcontext():
+            model = self._create(device, precision)
+            tokenizer = self._tokenizer()
         return _Loaded(
             model=model.eval(),
-            tokenizer=self._tokenizer(),
+            tokenizer=tokenizer,
             preprocess=Preprocess(open_clip.get_model_preprocess_cfg(model)),
             device=torch.device(device),
             dtype=open_clip.get_input_dtype(precision) or torch.float32,
         )
 
-    def _hub_files(self) -> list[Path | None]:
-        """Files the hub cache already has, None for each that will be downloaded.
+    def _check_hub(self) -> bool:
+        """True when everything that comes from the hub is in its local cache already.
 
         Raises:
-            ModelError: One is not cached and the hub does not answer.
+            ModelError: Something is not cached and the hub does not answer.
         """
-        files: list[Path | None] = []
-        for repository in self.weights.repositories():
-            found = hub.availability(repository)
-            if found.state == "missing":
+        found = {repository: hub.availability(repository) for repository in self.weights.repositories()}
+        for repository, where in found.items():
+            if where.state == "missing":
                 raise ModelError(
                     self.name,
-                    f"{repository.repo_id} is not on this machine and {found.reason}",
+                    f"{repository.repo_id} is not on this machine and {where.reason}",
                     "Connect and try again, name a local checkpoint file, or set THATDAM_EMBEDDER=descriptor.",
                 )
-            files.append(hub.cached_file(repository))
-        return files
+        return all(where.state == "cached" for where in found.values())
 
-    def _create(self, files: list[Path | None], device: str, precision: str) -> Any:
+    def _create(self, device: str, precision: str) -> Any:
         import open_clip
+        from safetensors import SafetensorError
 
         weights = self.weights
         if weights.custom_config is not None:
             open_clip.add_model_config(weights.custom_config)
-        preprocess, pretrained = None, weights.pretrained or None
-        if weights.checkpoint is not None:
-            pretrained = str(weights.checkpoint)
-            preprocess = _preprocess_of_tags(weights.model)
-        elif weights.pretrained.startswith(HUB_PREFIX):
-            pretrained, preprocess = _from_repository(weights.pretrained.removeprefix(HUB_PREFIX))
-        elif weights.pretrained and files and files[0] is not None:
-            # Given as a file, cached weights are read without asking the hub whether they are the newest.
-            preprocess = open_clip.get_pretrained_cfg(weights.model, weights.pretrained)
-            pretrained = str(files[0])
+        pretrained, preprocess = weights.pretrained or None, None
         try:
+            if weights.checkpoint is not None:
+                pretrained, preprocess = str(weights.checkpoint), _preprocess_of_tags(weights.model)
+            elif weights.pretrained.startswith(HUB_PREFIX):
+                pretrained, preprocess = _from_repository(weights.pretrained.removeprefix(HUB_PREFIX))
             return open_clip.create_model(
                 weights.model,
                 pretrained=pretrained,
@@ -186,36 +195,24 @@ class OpenClipEmbedder:
                 "it holds more than weights, or is damaged, and is not loaded",
                 "Convert it to safetensors where you trust it, or get it again.",
             ) from error
-        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as error:
+        except SafetensorError as error:
+            raise ModelError(pretrained or self.name, f"it is damaged ({error})", "Get the file again.") from error
+        except _CANNOT_LOAD as error:
             raise ModelError(
                 self.name,
-                f"its weights cannot be loaded: {_first_lines(error)}",
+                f"its weights cannot be loaded: {_in_short(error)}",
                 "Check that the checkpoint was made with this model and configuration, and is whole.",
             ) from error
-        except Exception as error:
-            # safetensors has an exception class of its own that derives from Exception alone.
-            if type(error).__name__ != "SafetensorError":
-                raise
-            raise ModelError(pretrained or self.name, f"it is damaged ({error})", "Get the file again.") from error
 
     def _tokenizer(self) -> Any:
         import open_clip
 
-        config = self.weights.model_config
-        options = {"local_files_only": True} if self._tokenizer_is_local(config) else {}
         try:
-            return open_clip.get_tokenizer(self.weights.model, **options)
+            return open_clip.get_tokenizer(self.weights.model)
         except (OSError, ValueError, ImportError) as error:
             raise ModelError(
-                self.name, f"its tokenizer cannot be loaded: {_first_lines(error)}", "Check text_cfg of the model."
+                self.name, f"its tokenizer cannot be loaded: {_in_short(error)}", "Check text_cfg of the model."
             ) from error
-
-    def _tokenizer_is_local(self, config: dict[str, Any]) -> bool:
-        named = config["text_cfg"].get("hf_tokenizer_name")
-        if not named:
-            return False
-        files = ("tokenizer.json", "tokenizer_config.json")
-        return Path(named).is_dir() or hub.cached_file(hub.Repository(named, files)) is not None
 
 
 def prompt(text: str) -> str:
@@ -240,8 +237,6 @@ def _preprocess_of_tags(model: str) -> dict[str, Any] | None:
 
 def _from_repository(repo_id: str) -> tuple[str, dict[str, Any] | None]:
     """Weights file of a hub repository and the preprocess configuration published with it."""
-    import json
-
     from open_clip.pretrained import download_pretrained_from_hf
 
     weights = str(download_pretrained_from_hf(repo_id))
@@ -249,5 +244,5 @@ def _from_repository(repo_id: str) -> tuple[str, dict[str, Any] | None]:
     return weights, config.get("preprocess_cfg")
 
 
-def _first_lines(error: Exception) -> str:
+def _in_short(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -149,7 +149,7 @@ class Weights:
                 wanted += [Repository(repo_id, ("open_clip_config.json",)), Repository(repo_id, _HUB_WEIGHTS)]
         if not wanted and self.checkpoint is None:
             wanted = [self._tagged()]
-        if not self.model.startswith(HUB_PREFIX):
+        if self._config_path is not None:
             tokenizer = self.model_config["text_cfg"].get("hf_tokenizer_name")
             if tokenizer and not Path(tokenizer).is_dir():
                 wanted.append(Repository(tokenizer, ("tokenizer.json", "tokenizer_config.json")))

@@ -97,7 +97,7 @@ def subject_phrase(scene: Scene, rng: np.random.Generator) -> str:
     assert scene.subject is not None
     colour, name = _pick(_COLOUR_WORDS[scene.colour], rng), _pick(_SUBJECT_WORDS[scene.subject], rng)
     if scene.many:
-        return _join(_pick(("", "", "several", "many", "some", "a few"), rng), colour, plural(name))
+        return _join(_pick(("", "", "several", "three", "some", "a few"), rng), colour, plural(name))
     return _join(_pick(("a", "a", "an", "the", "one"), rng), colour, name)
 
 
@@ -119,6 +119,13 @@ def off_topic(rng: np.random.Generator) -> str:
     """A text about nothing that sample footage shows."""
     words = [str(word) for word in rng.choice(_OFF_TOPIC, rng.integers(1, 4), replace=False)]
     return _join(_pick(_OPENINGS, rng), _pick(("", "a", "the", "two"), rng), " ".join(words))
+
+
+def vocabulary() -> set[str]:
+    """Every word that says what is seen."""
+    told = [*_COLOUR_WORDS.values(), *_SUBJECT_WORDS.values(), *_PLACE_WORDS.values()]
+    words = {word for phrases in told for text in phrases for word in text.split()}
+    return words | {plural(word) for word in words} | set(_OFF_TOPIC)
 
 
 def _pick(words: Sequence[str], rng: np.random.Generator) -> str:

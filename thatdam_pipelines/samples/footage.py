@@ -69,7 +69,7 @@ def write_clip(
     scenes: Sequence[Scene],
     *,
     seconds: float = 4.0,
-    fps: Fraction | float | str = 25,
+    fps: Fraction | int | str = 25,
     size: tuple[int, int] = (640, 360),
     audio: bool = True,
     facts: ClipFacts | None = None,
@@ -80,7 +80,7 @@ def write_clip(
     Args:
         path: ``.mp4`` or ``.mov``; camera make and model need ``.mov``.
         seconds: Length of each scene, to the nearest whole frame.
-        fps: Frame rate; text such as ``30000/1001`` is exact.
+        fps: Frame rate, exact: 25, or ``30000/1001``.
         size: Width and height as shown, even numbers of pixels.
         audio: Whether it has a mono AAC tone.
         ffmpeg: Program to use; the bundled one when None.
@@ -92,7 +92,7 @@ def write_clip(
         ThatdamError: ffmpeg failed.
     """
     facts = facts or ClipFacts()
-    rate = Fraction(fps).limit_denominator(1001) if not isinstance(fps, str) else Fraction(fps)
+    rate = Fraction(fps)
     stored = size[::-1] if facts.rotated else size
     frames = round(rate * Fraction(seconds))
     length = f"{float(frames * len(scenes) / rate):.6f}"

@@ -62,7 +62,7 @@ class Scene:
         background: Key of ``PLACES``.
         subject: One of ``SUBJECTS``; None shows the place alone.
         colour: Key of ``COLOURS``: the subject's.
-        many: Several subjects instead of one.
+        many: Three subjects instead of one.
         motion: How the subject moves.
         seed: Decides everything else: size, path, tilt, texture.
     """
@@ -91,7 +91,7 @@ def plural(subject: str) -> str:
 
 
 def random_scene(rng: np.random.Generator, background: str | None = None) -> Scene:
-    """Any scene of the vocabulary; one in twelve shows a place alone, one in four several subjects."""
+    """Any scene of the vocabulary; one in twelve shows a place alone, one in four three subjects."""
     return Scene(
         background=background or str(rng.choice(list(PLACES))),
         subject=None if rng.random() < 1 / 12 else str(rng.choice(SUBJECTS)),
@@ -160,15 +160,13 @@ class Stage:
 
 
 def _spots(scene: Scene, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
+    def spot(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
+        return x + rng.uniform(-0.05, 0.05), y + rng.uniform(-0.05, 0.05), radius, rng.uniform(-0.25, 0.25)
+
     if not scene.many:
-        radius = rng.uniform(0.17, 0.27)
-        return [(rng.uniform(-0.12, 0.12), rng.uniform(-0.1, 0.1), radius, rng.uniform(-0.25, 0.25))]
-    places = [(-0.26, -0.2), (0.24, -0.22), (-0.02, 0.03), (-0.25, 0.24), (0.27, 0.22)]
-    radius = rng.uniform(0.085, 0.115)
-    return [
-        (x + rng.uniform(-0.04, 0.04), y + rng.uniform(-0.04, 0.04), radius, rng.uniform(-0.25, 0.25))
-        for x, y in places[: rng.integers(4, 6)]
-    ]
+        return [spot(rng.uniform(-0.08, 0.08), rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.28))]
+    radius, side = rng.uniform(0.13, 0.16), rng.choice([-1.0, 1.0])
+    return [spot(x, side * y, radius) for x, y in ((-0.22, -0.15), (0.22, -0.15), (0.0, 0.2))]
 
 
 def _moved(motion: Motion, moment: float, direction: float) -> tuple[float, float, float, float]:
