@@ -1,10 +1,9 @@
-"""What ffmpeg is told: one decode and one scaling, and everything made from them at once."""
+"""What ffmpeg is told, in the folder it runs in: one decode and one scaling, and all that is made from them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from thatdam_pipelines.media.ffmpeg import file_url, input_options
+from thatdam_pipelines.media.ffmpeg import input_options
 from thatdam_pipelines.media.measures import SMALL_FILTER
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.picture import TICKS_PER_S, proxy_picture
@@ -22,12 +21,11 @@ _AAC = {"c:a": "aac", "b:a": SOUND_BIT_RATE}
 _NEUTRAL = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
 
 
-def video_arguments(
-    path: Path, original: Original, folder: Path, *, threads: int, frames_url: str, has_sound: bool
-) -> list[str]:
-    """Arguments that make the proxy and the speech WAV in ``folder``, and send small frames to ``frames_url`` as NUT.
+def video_arguments(url: str, original: Original, *, threads: int, frames_url: str, has_sound: bool) -> list[str]:
+    """Arguments that make the proxy and the speech WAV, and send small frames to ``frames_url`` as NUT.
 
     Args:
+        url: The original.
         threads: Of the decoder, the filters and the encoder each.
         has_sound: Whether the first sound stream is used.
     """
@@ -35,7 +33,7 @@ def video_arguments(
 
     # A graph that is not set up anew keeps its size when the stream changes size; turning and fields cannot do without.
     keeps_size = not original.rotation_deg and not original.is_interlaced
-    source = _source(path, original, threads, {"reinit_filter": 0} if keeps_size else {})
+    source = _source(url, original, threads, {"reinit_filter": 0} if keeps_size else {})
     picture = proxy_picture(source["V:0"], original).filter_multi_output("split", 2)
     small = picture[1]
     for name, values, named in _chain(SMALL_FILTER):
@@ -43,7 +41,7 @@ def video_arguments(
     sound, speech = _sound(source) if has_sound else (None, None)
     proxy = ffmpeg.output(
         *[stream for stream in (picture[0], sound) if stream is not None],
-        file_url(folder / VIDEO_NAME),
+        f"file:{VIDEO_NAME}",
         **{
             "format": "mp4",
             "movflags": "+faststart",
@@ -70,25 +68,25 @@ def video_arguments(
             **_NEUTRAL,
         },
     )
-    outputs = [proxy, frames] if speech is None else [proxy, frames, _speech_output(speech, folder)]
+    outputs = [proxy, frames] if speech is None else [proxy, frames, _speech_output(speech)]
     return ["-filter_complex_threads", str(threads), *ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))]
 
 
-def sound_arguments(path: Path, original: Original, folder: Path) -> list[str]:
-    """Arguments that make the sound proxy and the speech WAV of sound alone in ``folder``."""
+def sound_arguments(url: str, original: Original) -> list[str]:
+    """Arguments that make the sound proxy and the speech WAV of sound alone."""
     import ffmpeg
 
-    sound, speech = _sound(_source(path, original, 1, {}))
+    sound, speech = _sound(_source(url, original, 1, {}))
     options = {"format": "ipod", "movflags": "+faststart", **_AAC, **_NEUTRAL}
-    proxy = ffmpeg.output(sound, file_url(folder / SOUND_NAME), **options)
-    arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(proxy, _speech_output(speech, folder)))
+    proxy = ffmpeg.output(sound, f"file:{SOUND_NAME}", **options)
+    arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(proxy, _speech_output(speech)))
     return arguments
 
 
-def _source(path: Path, original: Original, threads: int, options: dict[str, Any]) -> Any:
+def _source(url: str, original: Original, threads: int, options: dict[str, Any]) -> Any:
     import ffmpeg
 
-    return ffmpeg.input(file_url(path), threads=threads, **input_options(original.container), **options)
+    return ffmpeg.input(url, threads=threads, **input_options(original.container), **options)
 
 
 def _sound(source: Any) -> tuple[Any, Any]:
@@ -99,10 +97,10 @@ def _sound(source: Any) -> tuple[Any, Any]:
     return stereo, split[1].filter("aformat", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono")
 
 
-def _speech_output(speech: Any, folder: Path) -> Any:
+def _speech_output(speech: Any) -> Any:
     import ffmpeg
 
-    return ffmpeg.output(speech, file_url(folder / WAV_NAME), **{"format": "wav", "c:a": "pcm_s16le", **_NEUTRAL})
+    return ffmpeg.output(speech, f"file:{WAV_NAME}", **{"format": "wav", "c:a": "pcm_s16le", **_NEUTRAL})
 
 
 def _chain(filters: str) -> Iterator[tuple[str, list[str], dict[str, str]]]:

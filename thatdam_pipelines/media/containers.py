@@ -51,9 +51,13 @@ class BoundedFile:
         return self._file.tell()
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Up to ``count`` bytes at ``offset``, fewer at the end of the file."""
-        self._file.seek(offset)
-        return self.read(count)
+        """Up to ``count`` bytes at ``offset``, fewer at the end; where the demuxer reads on stays as it is."""
+        data = os.pread(self._file.fileno(), max(0, min(count, self.left)), offset)
+        self.left -= len(data)
+        return data
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
     def close(self) -> None:
         self._file.close()

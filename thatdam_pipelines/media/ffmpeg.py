@@ -28,6 +28,7 @@ GLOBAL_OPTIONS = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+in
 _TAIL_LINES = 400
 _LINE_BYTES = 2000
 _TAG = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\] )*\[(\w+)\] ?")
+_MEANINGS = {"Cannot determine format of input": "nothing of it decodes", "matches no streams": "it has no such stream"}
 _EMPTY_PHRASES = (
     "Conversion failed",
     "Error opening input file",
@@ -43,6 +44,8 @@ _EMPTY_PHRASES = (
     "Decode error rate",
     "Could not open encoder before EOF",
     "Error initializing filters",
+    "Error binding",
+    "Error while opening decoder",
     "Error : ",
 )
 
@@ -82,6 +85,11 @@ def demuxer_of(container: str) -> str:
 def file_url(path: Path) -> str:
     """A local file as ffmpeg must be given it, whatever its name: never a protocol, an option or a pattern."""
     return f"file:{path.absolute()}"
+
+
+def descriptor_url(descriptor: int) -> str:
+    """An open file as ffmpeg is given it: it cannot be exchanged for another, and its name is nowhere."""
+    return f"file:/dev/fd/{descriptor}"
 
 
 def input_options(container: str) -> dict[str, str]:
@@ -140,10 +148,8 @@ class _Log:
 
     def cause(self) -> str:
         """The last line that says something."""
-        if self.errors:
-            return self.errors[-1]
-        said = [line.strip() for line in self.lines if line.strip()]
-        return said[-1] if said else "ffmpeg said nothing"
+        said = [*self.errors] or [line.strip() for line in self.lines if line.strip()] or ["ffmpeg said nothing"]
+        return next((meaning for phrase, meaning in _MEANINGS.items() if phrase in said[-1]), said[-1])
 
 
 class Pipe:
@@ -173,6 +179,7 @@ def run_ffmpeg(
     name: str,
     limits: Limits,
     folder: Path,
+    inherited: Sequence[int] = (),
     pipe: Pipe | None = None,
     consume: Callable[[int], Any] | None = None,
 ) -> Finished:
@@ -181,7 +188,8 @@ def run_ffmpeg(
     Args:
         arguments: Everything after ``GLOBAL_OPTIONS``, from the first input on.
         name: The media file as people know it, for messages.
-        folder: Where it runs.
+        folder: Where it runs, and where relative names of outputs are.
+        inherited: File descriptors it is given, see ``descriptor_url``.
         pipe: Passed on to ffmpeg; its writing end is closed here.
         consume: Called with the pipe's reading end while ffmpeg runs; reads until its end.
 
@@ -197,7 +205,7 @@ def run_ffmpeg(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=folder,
-            pass_fds=(pipe.writer,) if pipe else (),
+            pass_fds=(*inherited, pipe.writer) if pipe else tuple(inherited),
             process_group=0,
             preexec_fn=before_exec,
         )

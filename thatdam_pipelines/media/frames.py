@@ -162,25 +162,24 @@ def _video_of(
     """The main picture stream of a file that is opened so that it cannot lead anywhere else."""
     from av.error import FFmpegError
 
-    try:
-        with (
-            reading(path, name, budget=READ_BUDGET_BYTES + 2 * path.stat().st_size) as file,
-            demuxing(file, timeout_s, max_pixels) as container,
-        ):
-            streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-            if not streams:
-                raise _no_picture(name)
-            streams[0].codec_context.thread_count = 1
-            yield container, streams[0]
-    except (FFmpegError, OSError, ValueError) as error:
-        cause = f"it cannot be decoded ({getattr(error, 'strerror', None) or error})"
-        raise MediaError(name, cause, "Play the original; if it is damaged, copy it again.") from error
+    with reading(path, name, budget=READ_BUDGET_BYTES + 2 * path.stat().st_size) as file:
+        try:
+            with demuxing(file, timeout_s, max_pixels) as container:
+                streams = [stream for stream in container.streams.video if _is_moving(stream)]
+                if not streams:
+                    raise _no_picture(name)
+                streams[0].codec_context.thread_count = 1
+                yield container, streams[0]
+        except (FFmpegError, ValueError) as error:
+            cause = f"it cannot be decoded ({getattr(error, 'strerror', None) or error})"
+            raise MediaError(name, cause, "Play the original; if it is damaged, copy it again.") from error
 
 
-def _is_cover(stream: "VideoStream") -> bool:
+def _is_moving(stream: "VideoStream") -> bool:
+    """Neither a cover nor in a codec that nothing here decodes."""
     from av.stream import Disposition
 
-    return bool(stream.disposition & Disposition.attached_pic)
+    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
 
 
 def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
@@ -196,10 +195,10 @@ def _seek(container: "InputContainer", time_s: float) -> None:
     from av.error import FFmpegError
 
     origin = container.start_time or 0
-    try:
-        container.seek(origin + int(time_s * 1_000_000), backward=True)
-    except FFmpegError:
-        container.seek(origin, backward=True)
+    for target in (origin + int(time_s * 1_000_000), origin):
+        with contextlib.suppress(FFmpegError):
+            container.seek(target, backward=True)
+            return
 
 
 def _next_keyframe(container: "InputContainer", stream: "VideoStream", tried: set[int | None]) -> "VideoFrame | None":

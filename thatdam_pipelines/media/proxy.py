@@ -11,7 +11,16 @@ import numpy as np
 
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.command import SOUND_NAME, VIDEO_NAME, WAV_NAME, sound_arguments, video_arguments
-from thatdam_pipelines.media.ffmpeg import Finished, Limits, UndecodableError, ffmpeg_exe, open_pipe, run_ffmpeg
+from thatdam_pipelines.media.containers import reading
+from thatdam_pipelines.media.ffmpeg import (
+    Finished,
+    Limits,
+    UndecodableError,
+    descriptor_url,
+    ffmpeg_exe,
+    open_pipe,
+    run_ffmpeg,
+)
 from thatdam_pipelines.media.measures import FrameMeasures
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.sprite import tiles_of, write_poster, write_sprite
@@ -78,36 +87,35 @@ def make_proxy(path: Path, original: Original, run: Pass) -> Made:
     """Make everything of one original in ``run.folder``.
 
     Args:
-        path: The original on this machine; only read.
+        path: The original on this machine: a regular file, only read.
 
     Raises:
         MediaError: Nothing of it decodes, a limit was reached, or the result does not equal the original.
     """
     if original.kind == "image":
         return _of_still(path, original, run)
-    if original.kind == "audio":
-        return _of_sound(path, original, run)
-    return _of_video(path, original, run)
-
-
-def _of_video(path: Path, original: Original, run: Pass) -> Made:
     deadline = time.monotonic() + run.timeout_s
+    with reading(path, original.name) as file:
+        if original.kind == "audio":
+            return _of_sound(file.fileno(), original, run, deadline)
+        return _of_video(file.fileno(), original, run, deadline)
+
+
+def _of_video(source: int, original: Original, run: Pass, deadline: float) -> Made:
     warnings: list[str] = []
     has_sound = original.has_audio
     try:
-        measures, finished = _run_video(path, original, run, has_sound, deadline)
+        measures, finished = _run_video(source, original, run, has_sound, deadline)
     except UndecodableError as error:
         if not has_sound:
             raise
         has_sound = False
-        measures, finished = _run_video(path, original, run, has_sound, deadline)
+        measures, finished = _run_video(source, original, run, has_sound, deadline)
         warnings.append(f"its sound was left out: {error.cause}")
     frame = measures.frame()
     if frame.is_empty():
         raise MediaError(original.name, "no frame of it can be decoded", _PLAY)
     frame.write_parquet(run.folder / MEASURES_NAME, compression="zstd")
-    times_s = frame["time_s"].to_numpy()
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
     made = Made(
         kind="video",
         proxy_path=VIDEO_NAME,
@@ -123,8 +131,9 @@ def _of_video(path: Path, original: Original, run: Pass) -> Made:
     proxy = run.folder / VIDEO_NAME
     facts = _opened(proxy, original.name)
     made.width, made.height, made.duration_s = facts.width, facts.height, facts.duration_s
-    end_s = float(times_s[-1]) + step_s
-    _require_duration(original, "picture", facts.picture_end_s, end_s, max(0.1, 2 * step_s))
+    times_s = frame["time_s"].to_numpy()
+    frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    _require_end(original, "picture", facts.last_picture_s, float(times_s[-1]), max(0.1, 2 * frame_s))
     if has_sound:
         _add_sound(made, original, run, finished, facts.sound_end_s)
     _warn(made, original, finished)
@@ -135,16 +144,20 @@ def _of_video(path: Path, original: Original, run: Pass) -> Made:
 
 
 def _run_video(
-    path: Path, original: Original, run: Pass, has_sound: bool, deadline: float
+    source: int, original: Original, run: Pass, has_sound: bool, deadline: float
 ) -> tuple[FrameMeasures, Finished]:
     measures = FrameMeasures()
     with open_pipe() as pipe:
+        arguments = video_arguments(
+            descriptor_url(source), original, threads=run.threads, frames_url=pipe.url, has_sound=has_sound
+        )
         finished = run_ffmpeg(
-            video_arguments(path, original, run.folder, threads=run.threads, frames_url=pipe.url, has_sound=has_sound),
+            arguments,
             exe=ffmpeg_exe(run.settings),
             name=original.name,
             limits=_limits(run, deadline),
             folder=run.folder,
+            inherited=(source,),
             pipe=pipe,
             consume=lambda reader: _read_small_frames(reader, measures),
         )
@@ -167,13 +180,14 @@ def _limits(run: Pass, deadline: float) -> Limits:
     return Limits(max(1.0, deadline - time.monotonic()), settings.worker_memory_bytes, settings.proxy_max_bytes)
 
 
-def _of_sound(path: Path, original: Original, run: Pass) -> Made:
+def _of_sound(source: int, original: Original, run: Pass, deadline: float) -> Made:
     finished = run_ffmpeg(
-        sound_arguments(path, original, run.folder),
+        sound_arguments(descriptor_url(source), original),
         exe=ffmpeg_exe(run.settings),
         name=original.name,
-        limits=_limits(run, time.monotonic() + run.timeout_s),
+        limits=_limits(run, deadline),
         folder=run.folder,
+        inherited=(source,),
     )
     made = Made(kind="audio", proxy_path=SOUND_NAME, source_duration_s=original.duration_s)
     facts = _opened(run.folder / SOUND_NAME, original.name)
@@ -211,6 +225,7 @@ class _Facts:
     width: int
     height: int
     duration_s: float
+    last_picture_s: float
     picture_end_s: float
     sound_end_s: float
 
@@ -225,14 +240,18 @@ def _opened(proxy: Path, name: str) -> _Facts:
             for stream in container.streams:
                 if stream.type in ends and stream.duration and stream.time_base:
                     ends[stream.type] = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-            pictures = container.streams.video
-            size = (pictures[0].width, pictures[0].height) if pictures else (0, 0)
-            return _Facts(*size, (container.duration or 0) / 1_000_000, ends["video"], ends["audio"])
+            width, height, last_s = 0, 0, 0.0
+            for picture in container.streams.video:
+                width, height = picture.width, picture.height
+                container.seek(container.duration or 0, backward=True)
+                times = [packet.pts for packet in container.demux(picture) if packet.pts is not None]
+                last_s = float(max(times, default=0) * picture.time_base) if picture.time_base else 0.0
+            return _Facts(width, height, (container.duration or 0) / 1_000_000, last_s, ends["video"], ends["audio"])
     except (FFmpegError, OSError) as error:
         raise MediaError(name, f"nothing of it could be turned into a proxy ({error})", _PLAY) from error
 
 
-def _require_duration(original: Original, what: str, proxy_s: float, decoded_s: float, tolerance_s: float) -> None:
+def _require_end(original: Original, what: str, proxy_s: float, decoded_s: float, tolerance_s: float) -> None:
     if abs(proxy_s - decoded_s) > tolerance_s:
         raise MediaError(
             original.name,
@@ -250,7 +269,7 @@ def _add_sound(made: Made, original: Original, run: Pass, finished: Finished, so
         made.warnings.append("no sound of it can be decoded")
         wav.unlink()
         return
-    _require_duration(original, "sound", sound_end_s, decoded_s, 0.1)
+    _require_end(original, "sound", sound_end_s, decoded_s, 0.1)
     made.audio_path = WAV_NAME
     found = [float(match[1]) for line in finished.lines if (match := _LOUDNESS.match(line))]
     made.loudness_lufs = found[-1] if found and found[-1] > _SILENCE_LUFS else None
@@ -259,7 +278,7 @@ def _add_sound(made: Made, original: Original, run: Pass, finished: Finished, so
 def _warn(made: Made, original: Original, finished: Finished) -> None:
     """Say what was damaged, and where the original is not as long as it claims."""
     if finished.first_error:
-        made.warnings.append(f"parts of it are damaged: {finished.error_count} errors, first: {finished.first_error}")
+        made.warnings.append(f"parts of it are damaged ({finished.error_count} x, at first: {finished.first_error})")
     probed_s, made_s = original.duration_s, made.duration_s
     if probed_s is not None and made_s is not None and abs(probed_s - made_s) > max(0.5, 0.02 * probed_s):
         made.warnings.append(f"it says it lasts {probed_s:.2f} s, but {made_s:.2f} s of it can be decoded")
