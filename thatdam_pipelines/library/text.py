@@ -1,0 +1,361 @@
+"""The text index: a projection of the tables into SQLite's full-text search, rebuilt from them at any time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from blake3 import blake3
+
+from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
+from thatdam_pipelines.library.text_documents import FIELDS, Document, documents, fold
+from thatdam_pipelines.library.text_query import TextQuery, name_parts, parse
+
+VERSION = 1
+"""Raised when the documents or the database change shape: an index of another version is emptied and built again."""
+
+_WEIGHTS = {
+    "name": 6.0, "parts": 3.0, "folder": 3.0, "camera": 3.0, "technical": 2.0,
+    "album": 4.0, "tags": 5.0, "dates": 3.0, "context": 0.5,
+}  # fmt: skip
+_BM25 = f"bm25({', '.join(str(_WEIGHTS[field]) for field in FIELDS)})"
+_SCHEMA = f"""
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY, item_id TEXT NOT NULL, batch_id TEXT NOT NULL, media_id TEXT NOT NULL, level TEXT NOT NULL,
+    start_s REAL NOT NULL, end_s REAL NOT NULL, path TEXT, digest BLOB NOT NULL, UNIQUE (batch_id, item_id)
+);
+CREATE INDEX documents_of_media ON documents (media_id);
+CREATE VIRTUAL TABLE words USING fts5({", ".join(FIELDS)}, tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE names USING fts5(name, tokenize = 'trigram');
+PRAGMA user_version = {VERSION};
+"""
+_TABLES = ("documents", "words", "names")
+_BUSY_S = 30.0
+_OPEN, _CLOSE = "\x02", "\x03"
+_SOME = 0.5
+"""Share of the words that must be there when no document has all of them."""
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What indexing did.
+
+    Args:
+        added: Documents that were missing or have changed.
+        removed: Documents that changed or that the tables no longer have.
+        unchanged: Documents that were there already.
+        expected: Documents the tables make.
+        present: Documents in the index afterwards, counted there.
+    """
+
+    added: int
+    removed: int
+    unchanged: int
+    expected: int
+    present: int
+
+
+@dataclass(frozen=True)
+class TextHit:
+    """A file or a scene that words lead to.
+
+    Args:
+        level: ``l0`` a file, ``l2`` a scene.
+        score: Higher fits better; comparable within one answer only.
+        fields: What matched: name, folder, camera, technical, album, tags, dates.
+        snippet: The text around the match, with the match in square brackets.
+        match: ``all words``, ``part of name`` or ``some words``.
+    """
+
+    item_id: str
+    media_id: str
+    level: str
+    start_s: float
+    end_s: float
+    score: float
+    fields: list[str]
+    snippet: str
+    match: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file came from and how long it is (0 for stills and what was not probed)."""
+
+    path: str
+    duration_s: float
+
+
+class TextIndex:
+    """Words of files and scenes in one SQLite file. Opens on first use; use as a context manager, or call ``close``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def index_batch(self, library: Library, batch_id: str) -> IndexReport:
+        """Make the index hold exactly the batch's documents; one transaction, so a kill leaves it as it was."""
+        with self._writing():
+            return _index(self._open(), batch_id, documents(library, batch_id))
+
+    def rebuild(self, library: Library) -> IndexReport:
+        """Make the index anew from the tables. Searches go on with the old one until the new one takes its place."""
+        with self._writing():
+            for leftover in self.path.parent.glob(f".{self.path.name}.*.part*"):
+                leftover.unlink()
+            part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+            batches = sorted({*library.tables.batches(MEDIA), *library.tables.batches(LOCATIONS)})
+            try:
+                with contextlib.closing(_connect(part)) as fresh:
+                    fresh.execute("PRAGMA synchronous = OFF")
+                    reports = [_index(fresh, batch_id, documents(library, batch_id)) for batch_id in batches]
+                    for table in ("words", "names"):
+                        fresh.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+                    present = _count(fresh)
+                    self._take(fresh)
+            finally:
+                for suffix in ("", "-wal", "-shm"):
+                    Path(f"{part}{suffix}").unlink(missing_ok=True)
+        expected = sum(report.expected for report in reports)
+        return IndexReport(sum(report.added for report in reports), 0, 0, expected, present)
+
+    def query(self, text: str, limit: int = 20, media_ids: Collection[str] | None = None) -> list[TextHit]:
+        """Files and scenes that ``text`` leads to, best first; none for an empty text or one of exclusions only.
+
+        Every word must be there (the last one may be the beginning of a word); where no document has them all, parts
+        of names are looked for, then documents that have at least half of the words.
+
+        Args:
+            text: Words, "phrases" and -exclusions. It is never read as a full-text expression.
+            media_ids: Only these media, when given.
+
+        Raises:
+            QueryError: The index is damaged.
+        """
+        asked = parse(text)
+        if not asked.wanted or limit <= 0 or (media_ids is not None and not media_ids):
+            return []
+        among = None if media_ids is None else json.dumps(sorted(media_ids))
+        with self._reading() as con:
+            expression = asked.all_words()
+            hits = _by_words(con, expression, limit, among, "all words") if expression else []
+            return hits or _by_name(con, asked, limit, among) or _by_some_words(con, asked, limit, among)
+
+    def places(self, media_ids: Collection[str]) -> dict[str, Place]:
+        """Where each of these files came from; files that are not indexed are left out."""
+        with self._reading() as con:
+            rows = con.execute(
+                "SELECT media_id, path, end_s FROM documents WHERE path IS NOT NULL "
+                "AND media_id IN (SELECT value FROM json_each(?))",
+                [json.dumps(sorted(media_ids))],
+            )
+            return {media_id: Place(path, end_s) for media_id, path, end_s in rows}
+
+    def count(self) -> int:
+        """Documents in the index."""
+        with self._reading() as con:
+            return _count(con)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _connect(self.path)
+        return self._connection
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._open()
+        except sqlite3.DatabaseError as error:
+            next_step = "Run `thatdam index rebuild text`."
+            raise QueryError(self.path, f"the text index cannot be read ({error})", next_step) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Be the only writer, so that a rebuild never undoes what another process has indexed meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name(f".{self.path.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _take(self, fresh: sqlite3.Connection) -> None:
+        """Put ``fresh`` in the place of what is there, in one transaction that readers see whole.
+
+        Not by a rename: a write-ahead log left by the old file would be replayed into the new one.
+        """
+        try:
+            fresh.backup(self._open())
+            return
+        except sqlite3.DatabaseError:
+            self.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        fresh.backup(self._open())
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    con = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        con.execute("PRAGMA journal_mode = WAL")
+        con.execute("PRAGMA synchronous = NORMAL")
+        if con.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            _create(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _create(con: sqlite3.Connection) -> None:
+    with _transaction(con):
+        if con.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            return
+        for table in _TABLES:
+            con.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            con.execute(statement)
+
+
+@contextlib.contextmanager
+def _transaction(con: sqlite3.Connection) -> Iterator[None]:
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
+
+
+def _count(con: sqlite3.Connection) -> int:
+    return int(con.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def _index(con: sqlite3.Connection, batch_id: str, made: list[Document]) -> IndexReport:
+    digests = {document.item_id: _digest(document) for document in made}
+    with _transaction(con):
+        known = con.execute("SELECT item_id, id, digest FROM documents WHERE batch_id = ?", [batch_id]).fetchall()
+        same = {item_id for item_id, _, digest in known if digests.get(item_id) == digest}
+        gone = [(number,) for item_id, number, _ in known if item_id not in same]
+        for table, key in (("documents", "id"), ("words", "rowid"), ("names", "rowid")):
+            con.executemany(f"DELETE FROM {table} WHERE {key} = ?", gone)
+        new = [document for document in made if document.item_id not in same]
+        for document in new:
+            _add(con, batch_id, document, digests[document.item_id])
+        present = con.execute("SELECT count(*) FROM documents WHERE batch_id = ?", [batch_id]).fetchone()[0]
+    return IndexReport(len(new), len(gone), len(same), len(made), present)
+
+
+def _add(con: sqlite3.Connection, batch_id: str, document: Document, digest: bytes) -> None:
+    number = con.execute(
+        "INSERT INTO documents (item_id, batch_id, media_id, level, start_s, end_s, path, digest) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [document.item_id, batch_id, document.media_id, document.level, document.start_s, document.end_s,
+         document.path, digest],
+    ).lastrowid  # fmt: skip
+    marks = ", ".join("?" * len(FIELDS))
+    con.execute(f"INSERT INTO words (rowid, {', '.join(FIELDS)}) VALUES (?, {marks})", [number, *document.words])
+    if document.level == "l0":
+        con.execute("INSERT INTO names (rowid, name) VALUES (?, ?)", [number, fold(document.words[0])])
+
+
+def _digest(document: Document) -> bytes:
+    return blake3(repr(document).encode("utf-8", "surrogateescape")).digest(16)
+
+
+def _by_words(con: sqlite3.Connection, expression: str, limit: int, among: str | None, match: str) -> list[TextHit]:
+    marked = ", ".join(f"highlight(words, {at}, '{_OPEN}', '{_CLOSE}')" for at in range(len(FIELDS)))
+    rows = con.execute(
+        f"SELECT rowid, -rank, snippet(words, -1, '[', ']', '…', 12), {marked} FROM words "
+        f"WHERE words MATCH ? AND rank MATCH '{_BM25}' {_AMONG if among else ''} ORDER BY rank LIMIT ?",
+        [expression, *([among] if among else []), 2 * limit],
+    ).fetchall()
+    found = [(number, score, _matched(marks), snippet) for number, score, snippet, *marks in rows]
+    return _hits(con, found, limit, match)
+
+
+def _by_name(con: sqlite3.Connection, asked: TextQuery, limit: int, among: str | None) -> list[TextHit]:
+    expression, short = name_parts(asked.wanted)
+    if expression is None and all(len(text) == 1 and text.isascii() for text in short):
+        return []
+    conditions = ["names MATCH ?"] if expression else []
+    conditions += ["instr(name, ?) > 0"] * len(short)
+    unwanted = [fold(term.text) for term in asked.unwanted]
+    conditions += ["instr(name, ?) = 0"] * len(unwanted)
+    rows = con.execute(
+        f"SELECT rowid, 1.0 / length(name) FROM names WHERE {' AND '.join(conditions)} {_AMONG if among else ''} "
+        "ORDER BY length(name), name, rowid LIMIT ?",
+        [*([expression] if expression else []), *short, *unwanted, *([among] if among else []), 2 * limit],
+    ).fetchall()
+    found = []
+    for number, score in rows:
+        name = con.execute("SELECT name FROM words WHERE rowid = ?", [number]).fetchone()[0]
+        found.append((number, score, ["name"], name))
+    return _hits(con, found, limit, "part of name")
+
+
+def _by_some_words(con: sqlite3.Connection, asked: TextQuery, limit: int, among: str | None) -> list[TextHit]:
+    expression = asked.any_word()
+    if expression is None:
+        return []
+    hits = _by_words(con, expression, 5 * limit, among, "some words")
+    has: dict[str, int] = dict.fromkeys((hit.item_id for hit in hits), 0)
+    for term in asked.words:
+        rows = con.execute(
+            "SELECT DISTINCT item_id FROM documents WHERE item_id IN (SELECT value FROM json_each(?)) "
+            "AND id IN (SELECT rowid FROM words WHERE words MATCH ?)",
+            [json.dumps(list(has)), term.expression()],
+        )
+        for (item_id,) in rows:
+            has[item_id] += 1
+    enough = _SOME * len(asked.words)
+    return [hit for hit in hits if has[hit.item_id] >= enough][:limit]
+
+
+_AMONG = "AND rowid IN (SELECT id FROM documents WHERE media_id IN (SELECT value FROM json_each(?)))"
+
+
+def _matched(marked: Iterable[str]) -> list[str]:
+    fields = [field for field, text in zip(FIELDS, marked, strict=True) if _OPEN in text and field != "context"]
+    named = [field for field in fields if field != "parts"]
+    return named or ["name"] * bool(fields)
+
+
+def _hits(
+    con: sqlite3.Connection, found: list[tuple[int, float, list[str], str]], limit: int, match: str
+) -> list[TextHit]:
+    """The hits of these documents, an item once: another place of a file leads to the same file."""
+    hits: dict[str, TextHit] = {}
+    for number, score, fields, snippet in found:
+        row = con.execute(
+            "SELECT d.item_id, d.media_id, d.level, d.start_s, coalesce(f.end_s, d.end_s) FROM documents d "
+            "LEFT JOIN documents f ON d.path IS NULL AND d.level = 'l0' AND f.media_id = d.media_id "
+            "AND f.path IS NOT NULL WHERE d.id = ?",
+            [number],
+        ).fetchone()
+        if row is None or row[0] in hits or len(hits) == limit:
+            continue
+        item_id, media_id, level, start_s, end_s = row
+        hits[item_id] = TextHit(item_id, media_id, level, start_s, end_s, score, fields, snippet, match)
+    return list(hits.values())

@@ -1,0 +1,172 @@
+"""What the text index knows a file and a scene by: their words, made from the tables of one batch."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, SCENES, TAGS
+
+FIELDS = ("name", "parts", "folder", "camera", "technical", "album", "tags", "dates", "context")
+"""Columns of the index. ``parts`` are pieces and other spellings of the rest; ``context`` is what a scene's file is
+known by, which narrows a search for scenes but finds none by itself."""
+
+_PIECES = re.compile(r"[^\W\d_]+|\d+")
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_OTHER_NAMES = {
+    "h264": "avc",
+    "hevc": "h265",
+    "mpeg2video": "mpeg2",
+    "dvvideo": "dv",
+    "video": "clip footage",
+    "image": "photo picture still",
+    "audio": "sound recording",
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is found: a file (l0), another place of a file (l0, ``path`` None), or a scene (l2).
+
+    Args:
+        path: Path the file came from; only of the file itself.
+        words: Text of each of FIELDS.
+    """
+
+    item_id: str
+    media_id: str
+    level: str
+    start_s: float
+    end_s: float
+    path: str | None
+    words: tuple[str, ...]
+
+
+def fold(text: str) -> str:
+    """Text without case, accents and compatibility forms: ``Straße ﬁ É`` is ``strasse fi e``."""
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(char for char in apart if not unicodedata.combining(char))
+
+
+def documents(library: Library, batch_id: str) -> list[Document]:
+    """The documents of a batch: its files but sidecars, places it added to files of other batches, its scenes."""
+    tables = library.tables
+    places = defaultdict(list)
+    for place in tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path").to_dicts():
+        places[place["media_id"]].append(place)
+    probes = {probe["media_id"]: probe for probe in tables.read(PROBES, batch_id).to_dicts()}
+    tags: dict[str, set[str]] = defaultdict(set)
+    for media_id, item_id, tag in tables.read(TAGS, batch_id).select("media_id", "item_id", "tag").iter_rows():
+        tags[item_id].add(tag)
+        tags[media_id].add(tag)
+    made = []
+    context = {}
+    for media in tables.read(MEDIA, batch_id).to_dicts():
+        media_id = media["media_id"]
+        known = places.pop(media_id, [])
+        if media["kind"] == "sidecar":
+            continue
+        probe = probes.get(media_id, {})
+        words = _words(media, known, probe, tags[media_id])
+        context[media_id] = " ".join(words[field] for field in ("name", "parts", "folder", "camera", "album"))
+        path = known[0]["source_path"] if known else media["name"]
+        end_s = probe.get("duration_s") or 0.0
+        made.append(Document(media_id, media_id, "l0", 0.0, end_s, path, _in_order(words)))
+    for media_id, known in places.items():
+        words = _words(None, known, {}, ())
+        made.append(Document(media_id, media_id, "l0", 0.0, 0.0, None, _in_order(words)))
+    for scene in tables.read(SCENES, batch_id).to_dicts():
+        seen = " ".join(sorted(tags.get(scene["scene_id"], ())))
+        words = {"tags": seen, "parts": _other_spellings([seen]), "context": context.get(scene["media_id"], "")}
+        span = scene["start_s"], scene["end_s"]
+        made.append(Document(scene["scene_id"], scene["media_id"], "l2", *span, None, _in_order(words)))
+    return made
+
+
+def _words(
+    media: dict[str, Any] | None, places: list[dict[str, Any]], probe: dict[str, Any], tags: Iterable[str]
+) -> dict[str, str]:
+    names = _once([*([media["name"]] if media else []), *(place["name"] for place in places)])
+    folders = _once(place["folder"] for place in places)
+    camera = _once(probe.get(key) for key in ("camera_make", "camera_model"))
+    albums = _once(place[key] for place in places for key in ("album", "category"))
+    shot = probe.get("created_utc") or (places[0]["modified_utc"] if places else None)
+    words = {
+        "name": " ".join(names),
+        "folder": " ".join(folders),
+        "camera": " ".join(camera),
+        "album": " ".join(albums),
+        "tags": " ".join(sorted(tags)),
+        "technical": " ".join(_technical(media, places, probe)),
+        "dates": " ".join(_dates(shot)) if shot else "",
+    }
+    pieces = _once(piece for text in (*names, *folders, *camera) for piece in _pieces(text))
+    words["parts"] = f"{' '.join(pieces)} {_other_spellings(words.values())}".strip()
+    return words
+
+
+def _technical(media: dict[str, Any] | None, places: list[dict[str, Any]], probe: dict[str, Any]) -> Iterator[str]:
+    kind = probe.get("kind") or (media["kind"] if media else None)
+    for word in _once([kind, probe.get("container"), probe.get("video_codec"), probe.get("audio_codec")]):
+        yield word
+        if word in _OTHER_NAMES:
+            yield _OTHER_NAMES[word]
+    yield from _once(place["card_type"] for place in places)
+    yield from _picture_words(probe.get("display_width") or 0, probe.get("display_height") or 0)
+    if (hdr := probe.get("hdr")) and hdr != "sdr":
+        yield f"hdr {hdr}"
+    if rate := probe.get("frame_rate_fps"):
+        yield f"{rate:.0f}fps"
+    if kind == "video":
+        yield from (word for word, holds in _video_words(probe) if holds)
+
+
+def _picture_words(width: int, height: int) -> Iterator[str]:
+    if not width or not height:
+        return
+    yield "square" if width == height else "landscape" if width > height else "portrait vertical"
+    short = min(width, height)
+    sizes = ((4320, "8k uhd"), (2160, "4k uhd"), (1080, "1080p hd"), (720, "720p hd"), (0, "sd"))
+    yield next(word for least, word in sizes if short >= least)
+
+
+def _video_words(probe: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    yield "vfr", bool(probe.get("is_vfr"))
+    yield "interlaced", probe.get("interlace") in ("tff", "bff")
+    yield "slow motion", (probe.get("frame_rate_fps") or 0) >= 100
+    yield "silent", probe.get("has_audio") is False
+
+
+def _dates(shot: datetime) -> Iterator[str]:
+    yield shot.strftime("%Y-%m-%d %B %b %A")
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """``GX010042.MP4`` gives GX, 010042, 10042, MP, 4: what people type of it."""
+    for piece in _PIECES.findall(text):
+        yield piece
+        if piece.isdecimal():
+            yield piece.lstrip("0") or "0"
+        yield from _HUMPS.split(piece)
+
+
+def _other_spellings(texts: Iterable[str]) -> str:
+    """Words that folding changes more than the index's own tokenizer does, folded: ``strasse`` for ``Straße``."""
+    words = {word for text in texts for word in text.split()}
+    return " ".join(sorted({fold(word) for word in words if fold(word) != _without_accents(word.lower())}))
+
+
+def _without_accents(text: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
+
+
+def _once(texts: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _in_order(words: dict[str, str]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", words.get(field, "")) for field in FIELDS)
