@@ -60,7 +60,7 @@ def test_a_file_is_seen_then_settled_then_claimed_then_done(ledger: Ledger) -> N
 
     assert batch is not None
     assert [(f.rel_path, f.state, f.batch_id) for f in ledger.batch_files(batch)] == [(A.rel_path, "claimed", batch)]
-    ledger.mark_files(batch, done=[A.rel_path])
+    ledger.mark_files(batch, done=[A])
     assert states(ledger) == {A.rel_path: "done"}
 
 
@@ -207,7 +207,7 @@ def test_a_released_file_is_a_new_arrival(ledger: Ledger) -> None:
 def test_a_moved_file_is_not_expected_at_its_source_any_more(ledger: Ledger) -> None:
     batch = claim(ledger, A, B)
 
-    ledger.mark_files(batch, done=[B.rel_path], moved=[A.rel_path])
+    ledger.mark_files(batch, done=[B], moved=[A])
 
     assert [row[0] for row in ledger.live_files("/in")] == [B.rel_path]
     assert {file.rel_path: file.reason for file in ledger.batch_files(batch)} == {A.rel_path: MOVED, B.rel_path: ""}

@@ -228,6 +228,10 @@ class Arrivals:
         """A run has begun to work on the batch."""
         self._change_batch(batch_id, state="running", run_id=run_id, finished_utc=None)
 
+    def release_batch(self, batch_id: str) -> None:
+        """The run of the batch is gone before its end: the batch waits for another one."""
+        self._change_batch(batch_id, state="claimed", run_id=None, finished_utc=None)
+
     def finish_batch(self, batch_id: str, state: Literal["done", "failed"]) -> None:
         """The run of the batch has ended."""
         self._change_batch(batch_id, state=state, finished_utc=datetime.now(UTC))
@@ -236,30 +240,42 @@ class Arrivals:
         self,
         batch_id: str,
         *,
-        done: Iterable[str] = (),
-        moved: Iterable[str] = (),
+        done: Sequence[Sighting] = (),
+        moved: Sequence[Sighting] = (),
         failed: Mapping[str, str] | None = None,
     ) -> None:
-        """Write down what became of files of a batch, by path below its folder, in one transaction.
+        """Write down what became of files of a batch, in one transaction.
 
         Args:
-            done: Proven, and the source stays where it is.
-            moved: Proven, and the source is gone.
-            failed: Not taken, with the reason.
+            done: Proven as they are here, and the source stays where it is.
+            moved: Proven as they are here, and the source is gone.
+            failed: Not taken: path below the batch's folder, and reason.
         """
+        mine = sa.and_(FILES.c.batch_id == batch_id, FILES.c.rel_path == sa.bindparam("path"))
+        proven = (
+            sa.update(FILES)
+            .where(mine)
+            .values(
+                size_bytes=sa.bindparam("size"),
+                mtime_ns=sa.bindparam("mtime"),
+                state="done",
+                reason=sa.bindparam("why"),
+            )
+        )
+        unproven = sa.update(FILES).where(mine).values(state="failed", reason=sa.bindparam("why"))
+        ends = [(file, reason) for files, reason in ((done, ""), (moved, MOVED)) for file in files]
         with self._writer.begin() as connection:
-            for paths, reason in ((done, ""), (moved, MOVED)):
-                for some in portions(paths):
-                    connection.execute(
-                        sa.update(FILES)
-                        .where(FILES.c.batch_id == batch_id, FILES.c.rel_path.in_(_escaped(some)))
-                        .values(state="done", reason=reason)
-                    )
-            for path, reason in (failed or {}).items():
+            if ends:
                 connection.execute(
-                    sa.update(FILES)
-                    .where(FILES.c.batch_id == batch_id, FILES.c.rel_path == escape_name(path))
-                    .values(state="failed", reason=reason)
+                    proven,
+                    [
+                        {"path": escape_name(path), "size": size, "mtime": mtime, "why": reason}
+                        for (path, size, mtime), reason in ends
+                    ],
+                )
+            if failed:
+                connection.execute(
+                    unproven, [{"path": escape_name(path), "why": reason} for path, reason in failed.items()]
                 )
 
     def release_files(self, batch_id: str, files: Iterable[Sighting], now: datetime) -> None:

@@ -62,7 +62,7 @@ class Disk:
         before = _lstat(source) if move else None
         digest = self._copy(source, target, move)
         if before is not None:
-            self._remove_source(source, before)
+            self._remove_source(source, before, target)
         return digest
 
     def flush(self) -> None:
@@ -224,12 +224,13 @@ class Disk:
         self._remember(target.parent)
         if move:
             self.flush()
-            self._remove_source(source, before)
+            self._remove_source(source, before, target)
         return digest
 
-    def _remove_source(self, source: Path, before: os.stat_result) -> None:
+    def _remove_source(self, source: Path, before: os.stat_result, kept: Path) -> None:
         # A source that changed since is a new file with the old name; one on read-only media cannot go: both stay.
-        if _same_file(source, before):
+        # So does what is in the store already, where it has no other name.
+        if _same_file(source, before) and not (kept.samefile(source) and before.st_nlink == 1):
             with contextlib.suppress(OSError):
                 source.unlink()
 

@@ -175,7 +175,7 @@ def _short(name: str) -> str:
     stem, dot, extension = text.rpartition(".")
     if not dot or len(extension.encode()) > 20:
         stem, extension = text, ""
-    tail = f"~{_hash(name)[:8]}{dot if extension else ''}{extension}"
+    tail = f"~{_hash(name)}{dot if extension else ''}{extension}"
     room = NAME_BYTES - len(tail.encode())
     return stem.encode()[:room].decode(errors="ignore") + tail
 

@@ -1,0 +1,105 @@
+"""Claiming files at once, as the command line does: no waiting for them to settle."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.library.arrivals import KnownFile, Sighting
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.ledger_tables import MOVED
+from thatdam_pipelines.library.watch import is_ignored, own_folders, plain_path, portions_of, walk_files
+from thatdam_pipelines.settings import IngestMode
+
+
+def claim_paths(
+    library: Library,
+    paths: Iterable[Path],
+    mode: IngestMode,
+    album: str | None = None,
+    category: str | None = None,
+) -> list[str]:
+    """Claim files, and all files below folders, for batches of bounded size.
+
+    Hidden, partial and system files are passed over as in watched folders. A file that is unchanged since it was
+    claimed or ingested in the same mode is not claimed again: the batch that has it is named.
+
+    Returns:
+        Ids of the batches that hold the files, oldest first.
+
+    Raises:
+        MediaError: A path does not exist, or is inside the media store.
+    """
+    batches: set[str] = set()
+    for root, sightings in _by_root(library, paths).items():
+        batches |= _claim(library, root, sorted(sightings.values()), mode, album, category)
+    return sorted(batches)
+
+
+def _by_root(library: Library, paths: Iterable[Path]) -> dict[str, dict[str, Sighting]]:
+    settings = library.settings
+    watched = [Path(plain_path(folder.path)) for folder in settings.watched_folders]
+    skip = own_folders(settings)
+    roots: dict[str, dict[str, Sighting]] = {}
+    for path in paths:
+        given = path.resolve() if path.is_symlink() else Path(plain_path(path))
+        if not given.exists():
+            raise MediaError(path, "there is no such file or folder", "Check the name.")
+        if library.store.is_local and given.resolve().is_relative_to(Path(library.store.url("")).resolve()):
+            raise MediaError(path, "it is inside the media store", "It is in the library already.")
+        # Below a watched folder the ledger knows the file by that folder, so that no scan takes it a second time.
+        roots_above = [folder for folder in watched if given.is_relative_to(folder)]
+        root = max(roots_above, key=lambda folder: len(folder.parts), default=given if given.is_dir() else given.parent)
+        below = "" if given == root else given.relative_to(root).as_posix()
+        if given.is_dir():
+            prefix = f"{below}/" if below else ""
+            files = [(prefix + rel, found) for rel, found in walk_files(str(given), skip - {str(given)})]
+        else:
+            files = [] if is_ignored(given.name) else [(below, given.lstat())]
+        sightings = roots.setdefault(str(root), {})
+        sightings.update({rel: Sighting(rel, found.st_size, found.st_mtime_ns) for rel, found in files})
+    return roots
+
+
+def _claim(
+    library: Library,
+    root: str,
+    sightings: Sequence[Sighting],
+    mode: IngestMode,
+    album: str | None,
+    category: str | None,
+) -> set[str]:
+    ledger = library.ledger
+    known = ledger.files_at(root, [sighting.rel_path for sighting in sightings])
+    holders: dict[str, bool] = {}
+    batches: set[str] = set()
+    todo = []
+    for sighting in sightings:
+        batch_id = _held_by(known.get(sighting.rel_path), sighting)
+        if batch_id is not None and batch_id not in holders:
+            batch = ledger.batch(batch_id)
+            holders[batch_id] = batch is not None and (batch.mode, batch.album, batch.category) == (
+                mode,
+                album,
+                category,
+            )
+        if batch_id is not None and (holders[batch_id] or known[sighting.rel_path].state == "claimed"):
+            batches.add(batch_id)
+        else:
+            todo.append(sighting)
+    for portion in portions_of(todo, library.settings):
+        made = ledger.create_batch(
+            root, mode, portion, datetime.now(UTC), album=album, category=category, settled=False
+        )
+        # A scan claimed some of them just now: what is left is claimed, the rest is named by its batch.
+        batches |= {made} if made else _claim(library, root, portion, mode, album, category)
+    return batches
+
+
+def _held_by(known: KnownFile | None, sighting: Sighting) -> str | None:
+    if known is None or known.batch_id is None:
+        return None
+    if known.state == "claimed":
+        return known.batch_id
+    unchanged = (known.size_bytes, known.mtime_ns) == (sighting.size_bytes, sighting.mtime_ns)
+    return known.batch_id if unchanged and known.state == "done" and known.reason != MOVED else None
