@@ -210,7 +210,7 @@ def explain(
     Example: `thatdam explain GX010042.MP4`
     """
     from thatdam_pipelines.library.home import Library
-    from thatdam_pipelines.runs import RunHistory
+    from thatdam_pipelines.run_history import RunHistory
     from thatdam_pipelines.search.explain import explain as explain_subject
 
     settings = get_settings()

@@ -93,7 +93,10 @@ def _run(settings: Settings, batches: list[str], *, understand: bool, retry: boo
             def show(description: str, done: int, total: int) -> None:
                 progress.update(task, description=description, completed=done, total=total)
 
-            finished = run_batches(settings, batches, understand=understand, retry=retry, on_progress=show).success
+            report = run_batches(settings, batches, understand=understand, retry=retry, on_progress=show)
+        finished = report.success
+        for failure in report.failed:
+            console.print(f"run failed: {failure}", style="red", markup=False, highlight=False)
     with Library(settings) as library:
         return IngestResult(batches, _media_rows(library, batches), _failed_rows(library, batches), finished)
 

@@ -123,7 +123,7 @@ def _services(settings: Settings) -> Iterator[Services]:
         "PATH": f"{bin_dir}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
     address = ["--host", settings.host, "--port"]
-    commands = {
+    commands: dict[str, list[object]] = {
         "vectors": [bin_dir / "chroma", "run", "--path", settings.vectors_dir, *address, settings.chroma_port],
         "web": [sys.executable, "-m", "thatdam_pipelines.web"],
         "dagster": [bin_dir / "dagster", "dev", "-w", project_file("workspace.yaml"), *address, settings.dagster_port],

@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Starlette:
 
     def derivative(request: Request) -> Response:
         media_id, name = request.path_params["media_id"], request.path_params["name"]
-        path = _derivative_path(library, media_id, COLUMN_OF.get(name))
+        path = _derivative_path(library, media_id, name)
         if path is None:
             return JSONResponse({"error": f"no {name} of {media_id}"}, status_code=404)
         address = library.store.url(path)
@@ -44,9 +44,9 @@ def create_app(settings: Settings) -> Starlette:
     )
 
 
-def _derivative_path(library: Library, media_id: str, column: str | None) -> str | None:
-    batch_id = library.ledger.content_batch(media_id) if column else None
-    if batch_id is None:
+def _derivative_path(library: Library, media_id: str, name: str) -> str | None:
+    column, batch_id = COLUMN_OF.get(name), library.ledger.content_batch(media_id)
+    if column is None or batch_id is None:
         return None
     rows = library.tables.read(PROXIES, batch_id).filter(pl.col("media_id") == media_id)
-    return rows[column].first() if rows.height else None
+    return next(iter(rows[column].to_list()), None)
