@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,10 @@ PRAGMA user_version = {VERSION};
 """
 _TABLES = ("documents", "words", "names")
 _BUSY_S = 30.0
+_NAMED = [field for field in FIELDS if field not in ("parts", "context")]
 _OPEN, _CLOSE = "\x02", "\x03"
+_AROUND = 60
+"""Characters of a snippet on either side of its first match."""
 _SOME = 0.5
 """Share of the words that must be there when no document has all of them."""
 
@@ -287,11 +290,11 @@ def _digest(document: Document) -> bytes:
 def _by_words(con: sqlite3.Connection, expression: str, limit: int, among: str | None, match: str) -> list[TextHit]:
     marked = ", ".join(f"highlight(words, {at}, '{_OPEN}', '{_CLOSE}')" for at in range(len(FIELDS)))
     rows = con.execute(
-        f"SELECT rowid, -rank, snippet(words, -1, '[', ']', '…', 12), {marked} FROM words "
+        f"SELECT rowid, -rank, {marked} FROM words "
         f"WHERE words MATCH ? AND rank MATCH '{_BM25}' {_AMONG if among else ''} ORDER BY rank LIMIT ?",
         [expression, *([among] if among else []), 2 * limit],
     ).fetchall()
-    found = [(number, score, _matched(marks), snippet) for number, score, snippet, *marks in rows]
+    found = [(number, score, *_shown(dict(zip(FIELDS, texts, strict=True)))) for number, score, *texts in rows]
     return _hits(con, found, limit, match)
 
 
@@ -336,10 +339,17 @@ def _by_some_words(con: sqlite3.Connection, asked: TextQuery, limit: int, among:
 _AMONG = "AND rowid IN (SELECT id FROM documents WHERE media_id IN (SELECT value FROM json_each(?)))"
 
 
-def _matched(marked: Iterable[str]) -> list[str]:
-    fields = [field for field, text in zip(FIELDS, marked, strict=True) if _OPEN in text and field != "context"]
-    named = [field for field in fields if field != "parts"]
-    return named or ["name"] * bool(fields)
+def _shown(marked: dict[str, str]) -> tuple[list[str], str]:
+    """The fields that matched, and the text around the first match of the first of them."""
+    fields = [field for field in _NAMED if _OPEN in marked[field]]
+    if not fields:
+        # A piece of a name, or another spelling of something.
+        return ["name"] if marked["name"] else ["tags"], marked["name"] or marked["tags"]
+    text = marked[fields[0]]
+    start = max(0, text.index(_OPEN) - _AROUND)
+    end = text.index(_CLOSE) + _AROUND
+    cut = f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+    return fields, cut.replace(_OPEN, "[").replace(_CLOSE, "]")
 
 
 def _hits(
