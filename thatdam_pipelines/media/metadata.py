@@ -28,6 +28,7 @@ _ISO_6709 = re.compile(r"([+-]\d{2,6}(?:\.\d+)?)([+-]\d{3,7}(?:\.\d+)?)(?:([+-]\
 _DATE = re.compile(
     r"(\d{4})[-:](\d\d)[-:](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE
 )
+_CLOCK = re.compile(r"\d\d:\d\d:\d\d")
 EARLIEST_YEAR = 1990
 """Earlier dates are clocks that were never set (1904, 1970, 1980)."""
 
@@ -62,7 +63,11 @@ def describe_recording(probe: Probe, tags: Tags) -> None:
         if place := read_iso_6709(tags.get(name, "")):
             set_place(probe, place)
             break
-    set_created(probe, ((name, tags[name]) for name in _CREATED if name in tags))
+    candidates = [(name, tags[name]) for name in _CREATED if name in tags]
+    if _CLOCK.fullmatch(tags.get("creation_time", "")) and "date" in tags:
+        # Broadcast Wave keeps day and time of day apart, and no zone.
+        candidates.insert(0, ("bext, no zone: taken as UTC", f"{tags['date']} {tags['creation_time']}"))
+    set_created(probe, candidates)
 
 
 def set_place(probe: Probe, place: Place) -> None:

@@ -25,6 +25,7 @@ def add_rates(
     probe: Probe, stream: "Stream", container: "InputContainer", file: BoundedFile, movie: Movie | None
 ) -> None:
     video: Any = stream
+    seen: float | None = None
     track = next((t for t in movie.tracks if t.handler == "vide" and t.samples), None) if movie else None
     if track is not None and not movie.fragmented:  # type: ignore[union-attr]
         probe.is_vfr, probe.frames = track.is_vfr, video.frames or track.samples
@@ -32,9 +33,9 @@ def add_rates(
         probe.is_vfr, probe.frames = False, video.frames or None
     else:
         probe.frames = video.frames or None
-        probe.is_vfr = _varies(container, stream)
+        probe.is_vfr, seen = _seen_rate(container, stream)
     nominal = video.base_rate if probe.is_vfr else (video.guessed_rate or video.average_rate)
-    average = video.average_rate or nominal
+    average = seen if probe.is_vfr and seen else video.average_rate or nominal
     if not nominal or nominal > 1000:
         nominal = average
     if nominal and 0 < nominal <= 10_000:
@@ -47,13 +48,16 @@ def add_rates(
         probe.average_rate_fps = float(average)
 
 
-def _varies(container: "InputContainer", stream: "Stream") -> bool | None:
+def _seen_rate(container: "InputContainer", stream: "Stream") -> tuple[bool | None, float | None]:
+    """Whether the first frames' durations vary, and how many of them there are a second."""
     times = sorted(
         packet.pts for packet in packets_of(container, stream, _VFR_PACKETS, _VFR_BYTES) if packet.pts is not None
     )
     tick = float(stream.time_base or 0)
     steps = [(after - before) * tick for before, after in itertools.pairwise(times)]
-    return durations_vary(steps, tick) if len(steps) > 1 else None
+    if len(steps) < 2 or sum(steps) <= 0:
+        return None, None
+    return durations_vary(steps, tick), len(steps) / sum(steps)
 
 
 def packets_of(container: "InputContainer", stream: "Stream", most: int, most_bytes: int) -> Iterator[Any]:

@@ -84,7 +84,7 @@ def write_bad_files(folder: Path, canary: Path, url: str) -> list[BadFile]:
 def make_canary(folder: Path) -> Path:
     """A whole clip that a player sent there would play, with a title that must never be seen."""
     path = folder / "canary.mkv"
-    run_ffmpeg(["-f", "lavfi", "-i", "color=red:s=64x36:d=0.2", "-metadata", "title=CANARY", str(path)])
+    run_ffmpeg(["-f", "lavfi", "-i", "color=red:s=64x36:d=0.2", "-metadata:s:v", "title=CANARY", str(path)])
     return path
 
 
