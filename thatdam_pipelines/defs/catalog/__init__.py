@@ -1,0 +1,1 @@
+"""Projections that searches and queries read."""

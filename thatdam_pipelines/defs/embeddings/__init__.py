@@ -1,0 +1,1 @@
+"""Vectors and tags of files, frames and scenes."""

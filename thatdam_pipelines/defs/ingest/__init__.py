@@ -1,0 +1,1 @@
+"""Arrival: watched folders, the raw_media asset, the ingest job."""

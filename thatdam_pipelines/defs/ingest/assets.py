@@ -1,0 +1,41 @@
+"""The asset everything starts from."""
+
+import dagster as dg
+
+from thatdam_pipelines.defs.checks import EVERY_FILE_DONE, ORIGINALS_VERIFIED, every_file_done, originals_verified
+from thatdam_pipelines.defs.report import materialized
+from thatdam_pipelines.defs.resources import Announce
+from thatdam_pipelines.defs.stages import StageConfig, progress_log, stage, told_plainly, wants_retry
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.media.ingest import INGEST_RECIPE, ingest_batch
+
+
+@dg.asset(
+    **stage(
+        "raw_media",
+        group="ingest",
+        deps=[],
+        kinds={"file"},
+        checks=ORIGINALS_VERIFIED | EVERY_FILE_DONE,
+        owner="ingest",
+        code_version=INGEST_RECIPE.id,
+    )
+)
+def raw_media(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """Originals, copied, moved or referenced, proven by reading them back, and where each was found.
+
+    Nothing is overwritten, and nothing is removed before a verified copy exists. A content that is already in the
+    library gains a location and is not stored twice.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        library.ledger.start_batch(batch_id, context.run_id)
+        retry = wants_retry(context, config)
+        report = ingest_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        checks = [originals_verified(library, batch_id), every_file_done(report)]
+        return materialized(context, library, report, checks)

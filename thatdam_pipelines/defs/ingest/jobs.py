@@ -1,0 +1,33 @@
+"""The two chains of a batch, each one run in one process: to searchable in seconds, to understood in minutes."""
+
+import dagster as dg
+
+from thatdam_pipelines.defs.automation import CATALOG_TAGS, HEAVY_TAGS, LIGHT_TAGS
+from thatdam_pipelines.defs.partitions import INGEST_BATCH
+
+INDEXES = ("vector_index", "text_index")
+LIGHT = ("raw_media", "probes", "embeddings_l0", *INDEXES)
+HEAVY = ("proxies", "embeddings_l1", "embeddings_l2", "tags", *INDEXES)
+
+ingest = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.assets(*LIGHT),
+    partitions_def=INGEST_BATCH,
+    tags=LIGHT_TAGS,
+    description="Stores, proves and probes the files of a batch and makes them findable as whole files.",
+)
+
+understand = dg.define_asset_job(
+    "understand",
+    selection=dg.AssetSelection.assets(*HEAVY),
+    partitions_def=INGEST_BATCH,
+    tags=HEAVY_TAGS,
+    description="Makes proxies, frames, scenes and tags of a batch. Starts by itself after ingest.",
+)
+
+publish_catalog = dg.define_asset_job(
+    "publish_catalog",
+    selection=dg.AssetSelection.assets("catalog"),
+    tags=CATALOG_TAGS,
+    description="Publishes the SQL catalogue now instead of within the next minute.",
+)

@@ -1,0 +1,73 @@
+"""The sensor over every watched folder."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from thatdam_pipelines.defs.ingest.jobs import ingest
+from thatdam_pipelines.defs.ingest.outcomes import batches_to_offer, settle_batches
+from thatdam_pipelines.defs.partitions import INGEST_BATCH
+from thatdam_pipelines.library.files import escape_name
+from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.library.watch import MAX_SECONDS, ScanReport, scan_folder
+from thatdam_pipelines.settings import get_settings
+
+
+@dg.sensor(
+    name="incoming_sensor",
+    job=ingest,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+)
+def incoming_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Looks at every watched folder, makes batches of what has come to rest, and asks for a run of each.
+
+    What it knows is in the ledger: a tick may die anywhere, the next one goes on. The cursor says only which folder
+    comes first, so that a slow one does not starve the others.
+    """
+    settings = get_settings()
+    if settings.incoming is None:
+        settings.incoming_dir.mkdir(parents=True, exist_ok=True)
+    folders = settings.watched_folders
+    first = int(context.cursor or 0) % len(folders)
+    deadline = time.monotonic() + MAX_SECONDS
+    reports: list[ScanReport] = []
+    with closing(Ledger(settings.database_url)) as ledger:
+        settle_batches(ledger, context.instance)
+        for folder in [*folders[first:], *folders[:first]]:
+            if reports and time.monotonic() > deadline:
+                break
+            reports.append(scan_folder(ledger, settings, folder, datetime.now(UTC)))
+        offered = batches_to_offer(ledger, context.instance)
+    for report in reports:
+        if report.changed or report.message:
+            state = "online" if report.online else "offline"
+            context.log.info(f"{escape_name(str(report.folder))} is {state}. {report.message}")
+    keys = [batch.batch_id for batch in offered]
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(run_key=key, partition_key=key, tags={"thatdam/files": str(batch.files)})
+            for key, batch in zip(keys, offered, strict=True)
+        ],
+        dynamic_partitions_requests=[INGEST_BATCH.build_add_request(keys)] if keys else [],
+        skip_reason=None if keys else why_nothing(reports),
+        cursor=str((first + len(reports)) % len(folders)),
+    )
+
+
+def why_nothing(reports: Sequence[ScanReport]) -> str:
+    """What a tick without a run request says: what is awaited, where, and what cannot be reached."""
+    waiting = [report for report in reports if report.waiting]
+    offline = [report for report in reports if not report.online]
+    said = [f"{report.waiting} files settling in {escape_name(str(report.folder))}" for report in waiting]
+    said += [f"{escape_name(str(report.folder))} is offline: {report.message}" for report in offline]
+    said += [
+        f"{escape_name(str(report.folder))} is large: the scan goes on next time"
+        for report in reports
+        if not report.complete
+    ]
+    known = sum(report.files for report in reports)
+    return "; ".join(said) or f"nothing new: {known} files known in {len(reports)} folders"

@@ -1,0 +1,1 @@
+"""What media files are and their proxies."""

@@ -1,0 +1,76 @@
+"""What each media file is, and the proxies that stand for it."""
+
+import dagster as dg
+
+from thatdam_pipelines.defs.automation import after_new_data
+from thatdam_pipelines.defs.checks import EVERY_FILE_DONE, PROXIES_COMPLETE, every_file_done, proxy_durations
+from thatdam_pipelines.defs.report import materialized, thumbnails
+from thatdam_pipelines.defs.resources import Announce
+from thatdam_pipelines.defs.stages import StageConfig, progress_log, stage, told_plainly, wants_retry
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import MEDIA, PROXIES
+from thatdam_pipelines.media.probes import PROBE_RECIPE, probe_batch
+from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
+from thatdam_pipelines.settings import get_settings
+
+
+@dg.asset(
+    **stage(
+        "probes",
+        group="media",
+        deps=["raw_media"],
+        kinds={"ffmpeg", "parquet"},
+        checks=EVERY_FILE_DONE,
+        owner="media",
+        code_version=PROBE_RECIPE.id,
+    )
+)
+def probes(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """Container, streams, duration, rotation, colour, timecode, camera and place of each media file.
+
+    Read from the files themselves, streams chosen by type; what lies or does not decode is listed with a reason.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = probe_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        return materialized(context, library, report, [every_file_done(report)])
+
+
+@dg.asset(
+    **stage(
+        "proxies",
+        group="media",
+        deps=["raw_media", "probes"],
+        kinds={"ffmpeg", "parquet"},
+        checks=PROXIES_COMPLETE | EVERY_FILE_DONE,
+        owner="media",
+        code_version=proxy_recipe(get_settings()).id,
+        pool="ffmpeg",
+        automation=after_new_data(),
+    )
+)
+def proxies(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """Proxy, poster, hover sprite, sound and per-frame measures, from one reading of each original.
+
+    Upright, tone-mapped where the original is HDR, with a keyframe every second. Nothing later reads the original.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = proxy_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        checks = [proxy_durations(library, batch_id, report), every_file_done(report)]
+        names = library.tables.read(MEDIA, batch_id).select("media_id", "name")
+        made = library.tables.read(PROXIES, batch_id).select("media_id").join(names, on="media_id").sort("name")
+        pictures = thumbnails(made, library.settings.web_port)
+        return materialized(context, library, report, checks, {"posters": pictures} if pictures else None)
