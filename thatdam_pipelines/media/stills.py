@@ -23,6 +23,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "DIB", "AVIF", "HEIF", 
 
 _RAW_SIGNATURES = frozenset({"cr3", "orf", "rw2", "raf"})
 _DNG_VERSION = 50706
+_RAISE_LIMIT = "Its header is probably damaged; if not, raise THATDAM_IMAGE_MAX_PIXELS."
 _ICC_BYTES_MAX = 4 * 2**20
 _RAW_MIME = {"dng": "image/x-adobe-dng", "cr2": "image/x-canon-cr2", "cr3": "image/x-canon-cr3"} | {
     "nef": "image/x-nikon-nef",
@@ -129,19 +130,17 @@ def _opening(source: BoundedFile | io.BytesIO, name: str, max_pixels: int) -> It
 
     Image.init()
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
-    # Pillow warns over this limit and refuses over twice as much.
+    # Pillow warns over this limit and refuses over twice as much, before it decodes.
     Image.MAX_IMAGE_PIXELS = max(1, max_pixels // 2)
     source.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(source, formats=_FORMATS) as image:  # type: ignore[arg-type]
-                if image.width * image.height > max_pixels:
-                    raise _too_large(name, image.width, image.height, max_pixels)
                 yield image
     except Image.DecompressionBombError as error:
         cause = f"claims more than the {max_pixels:,} pixels allowed"
-        raise MediaError(name, cause, "Its header is probably damaged; if not, raise the limit.") from error
+        raise MediaError(name, cause, _RAISE_LIMIT) from error
     except (MediaError, MemoryError):
         raise
     except Exception as error:
@@ -201,7 +200,7 @@ def _no_preview(name: str) -> MediaError:
 
 def _too_large(name: str, width: int, height: int, max_pixels: int) -> MediaError:
     cause = f"claims {width}x{height} pixels, more than the {max_pixels:,} allowed"
-    return MediaError(name, cause, "Its header is probably damaged; if not, raise THATDAM_IMAGE_MAX_PIXELS.")
+    return MediaError(name, cause, _RAISE_LIMIT)
 
 
 def _sampling(image: "Image.Image") -> str:
