@@ -77,6 +77,10 @@ RECIPES: dict[str, list[str]] = {
     "small.ts": [*picture(seconds=1), *FAST],
     "large.ts": [*picture("640x480", seconds=1), *FAST, "-output_ts_offset", "1"],
     "lit-late.mp4": [*concat(plain("black", 1.5), picture(seconds=1), plain("black", 1.5)), *FAST],
+    "cut.mp4": [
+        *concat(["-f", "lavfi", "-t", "1.5", "-i", "mandelbrot=size=320x180:rate=30"], picture(seconds=1)),
+        *FAST,
+    ],
     "colors.mp4": [*concat(plain("red"), plain("lime"), plain("blue")), *FAST, "-g", "30"],
     "long.mp4": [*picture("64x36", rate=2, seconds=150), *FAST, "-g", "2"],
     "cover.jpg": [*picture(), "-frames:v", "1", "-update", "1"],

@@ -13,6 +13,9 @@ VIDEO_NAME, SOUND_NAME, WAV_NAME = "proxy.mp4", "proxy.m4a", "audio.wav"
 CRF = 23
 PRESET = "veryfast"
 KEYFRAME_S = 1
+LEAST_KEYFRAME_FRAMES = 1
+"""A cut is a keyframe too, however near the last one."""
+
 SOUND_BIT_RATE = "128k"
 SOUND_RATE_HZ = 48000
 SPEECH_RATE_HZ = 16000
@@ -49,6 +52,7 @@ def video_arguments(url: str, original: Original, *, threads: int, frames_url: s
             "preset": PRESET,
             "crf": CRF,
             "threads:v": threads,
+            "keyint_min": LEAST_KEYFRAME_FRAMES,
             "force_key_frames": f"expr:gte(t,n_forced*{KEYFRAME_S})",
             "fps_mode:v": "vfr",
             "enc_time_base:v": f"1:{TICKS_PER_S}",

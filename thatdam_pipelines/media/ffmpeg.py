@@ -29,10 +29,10 @@ _TAIL_LINES = 400
 _LINE_BYTES = 2000
 _TAG = re.compile(r"^(?:\[[^\]]*@ 0x[0-9a-f]+\] )*\[(\w+)\] ?")
 _MEANINGS = {"Cannot determine format of input": "nothing of it decodes", "matches no streams": "it has no such stream"}
+_NO_MEMORY = ("Cannot allocate memory", "pthread_create() failed")
 _EMPTY_PHRASES = (
     "Conversion failed",
-    "Error opening input file",
-    "Error opening input files",
+    "Error opening input",
     "Error opening output file",
     "Error while filtering",
     "Nothing was written into output",
@@ -44,6 +44,7 @@ _EMPTY_PHRASES = (
     "Decode error rate",
     "Could not open encoder before EOF",
     "Error initializing filters",
+    "Error reinitializing filters",
     "Error binding",
     "Error while opening decoder",
     "Error : ",
@@ -133,6 +134,7 @@ class _Log:
     error_count: int = 0
     errors: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=20))
     first_error: str | None = None
+    lacks_memory: bool = False
 
     def drain(self, stream: IO[bytes]) -> None:
         while raw := stream.readline(_LINE_BYTES):
@@ -142,6 +144,7 @@ class _Log:
             self.lines.append(text)
             if level in ("error", "fatal", "panic"):
                 self.error_count += 1
+                self.lacks_memory = self.lacks_memory or any(phrase in text for phrase in _NO_MEMORY)
                 if text.strip() and not any(phrase in text for phrase in _EMPTY_PHRASES):
                     self.errors.append(text.strip())
                     self.first_error = self.first_error or text.strip()
@@ -242,7 +245,7 @@ def run_ffmpeg(
             f"its proxy would be larger than {limits.file_bytes / 1e9:.1f} GB",
             "Check the file, or raise THATDAM_PROXY_MAX_BYTES and run `thatdam retry`.",
         )
-    if status and "Cannot allocate memory" in log.cause():
+    if status and log.lacks_memory:
         raise MediaError(
             name,
             "decoding it needs more memory than a worker may use",

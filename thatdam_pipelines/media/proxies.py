@@ -40,7 +40,7 @@ def proxy_recipe(settings: Settings) -> Recipe:
             "short_edge": picture.PROXY_SHORT_EDGE,
             "long_edge": picture.PROXY_LONG_EDGE,
             "tone_map": [picture.TONE_MAP, picture.REFERENCE_NITS, picture.PEAK],
-            "video": ["libx264", command.PRESET, command.CRF, command.KEYFRAME_S],
+            "video": ["libx264", command.PRESET, command.CRF, command.KEYFRAME_S, command.LEAST_KEYFRAME_FRAMES],
             "sound": ["aac", command.SOUND_BIT_RATE, command.SOUND_RATE_HZ],
             "speech_rate_hz": command.SPEECH_RATE_HZ,
             "still_edges": [proxy.STILL_EDGE, proxy.POSTER_EDGE],
@@ -110,8 +110,11 @@ def proxy_batch(
 
 def _jobs(library: Library, batch_id: str, recipe: Recipe, work: Path) -> list[Job]:
     settings = library.settings
-    places = library.tables.read(LOCATIONS, batch_id).sort("source_path").unique("media_id", keep="first")
+    places = library.tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path").unique("media_id", keep="first")
     locations = {row["media_id"]: row for row in places.iter_rows(named=True)}
+    for media_id, content in library.ledger.contents(locations).items():
+        if content.kept_key is not None:
+            locations[media_id] |= {"path": content.kept_key, "in_store": True}
     probes = library.tables.read(PROBES, batch_id)
     at_once = max(1, min(settings.workers or os.cpu_count() or 1, probes.height))
     threads = max(1, (os.cpu_count() or 1) // at_once)
