@@ -1,6 +1,7 @@
 """One stage of a batch: what is done by the same recipe is kept, the rest is computed, the tables are written."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import Table, tables_of
@@ -75,6 +76,10 @@ def run_stage(
         space: Vector space that is computed; rows of other spaces are kept as they are.
         retry: Try files again that failed by the same recipe.
         progress: Called with (files done, files to do, name of the file) as they finish.
+
+    Raises:
+        OfflineError: A disk or server went away. Files finished before are written and will not be done again.
+        StoreError: The media store does not work; likewise.
     """
     started = time.monotonic()
     failure_table = next(table for table in tables_of(stage) if table.name.endswith("_failures"))
@@ -89,40 +94,51 @@ def run_stage(
     failed_rows = before[failure_table].filter(
         (pl.col("recipe") == recipe.id) & pl.col("media_id").is_in(list(wanted - done))
     )
-    if retry:
-        failed_rows = failed_rows.clear()
-    failed_before = set(failed_rows["media_id"])
+    failed_before = set() if retry else set(failed_rows["media_id"])
 
     rows: Rows = {table.name: [] for table in recipes}
     replaced: dict[str, set[str]] = {table.name: set() for table in recipes}
     failures: dict[str, dict[str, Any]] = {}
     todo = [job for job in jobs if job.media_id not in done and job.media_id not in failed_before]
+    jobs_left = Counter(job.media_id for job in todo)
     outcomes = _prepared(library.workers.run(work, todo), prepare, together)
-    for count, (job, result) in enumerate(outcomes, start=1):
-        try:
-            if isinstance(result, MediaError):
-                raise result
-            finished = finish(job, result)
-        except MediaError as error:
-            failures.setdefault(job.media_id, failure_row(stage, batch_id, recipe, job.name, error, job.media_id))
-        else:
-            for table, made in recipes.items():
-                common = {"media_id": job.media_id, "batch_id": batch_id, "recipe": made.id}
-                if table.name in finished:
-                    replaced[table.name].add(job.media_id)
-                    rows[table.name] += [common | row for row in finished[table.name]]
-        if progress is not None:
-            progress(count, len(todo), job.name)
+    outage: OfflineError | StoreError | None = None
+    try:
+        for count, (job, result) in enumerate(outcomes, start=1):
+            try:
+                if isinstance(result, MediaError):
+                    raise result
+                finished = finish(job, result)
+            except MediaError as error:
+                failures.setdefault(job.media_id, failure_row(stage, batch_id, recipe, job.name, error, job.media_id))
+            else:
+                for table, made in recipes.items():
+                    common = {"media_id": job.media_id, "batch_id": batch_id, "recipe": made.id}
+                    if table.name in finished:
+                        replaced[table.name].add(job.media_id)
+                        rows[table.name] += [common | row for row in finished[table.name]]
+            jobs_left[job.media_id] -= 1
+            if progress is not None:
+                progress(count, len(todo), job.name)
+    except (OfflineError, StoreError) as error:
+        outage = error
 
+    unfinished = set(+jobs_left)
+    failures = {media_id: row for media_id, row in failures.items() if media_id not in unfinished}
+    failed_rows = failed_rows.filter(pl.col("media_id").is_in(list(failed_before | unfinished)))
+    dropped = failures.keys() | unfinished
     for table, made in recipes.items():
-        kept = pl.col("media_id").is_in(list(wanted - replaced[table.name])) & (pl.col("recipe") == made.id)
+        untouched = list(wanted - (replaced[table.name] - unfinished))
+        kept = pl.col("media_id").is_in(untouched) & (pl.col("recipe") == made.id)
         if "space" in table.schema:
             kept = kept & (pl.col("space") == space)
             kept = kept | ((pl.col("space") != space) & pl.col("media_id").is_in(list(wanted)))
-        new = table.frame([row for row in rows[table.name] if row["media_id"] not in failures])
+        new = table.frame([row for row in rows[table.name] if row["media_id"] not in dropped])
         library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), new]))
     all_failures = pl.concat([failed_rows, failure_table.frame(list(failures.values()))])
     library.tables.write(failure_table, batch_id, all_failures)
+    if outage is not None:
+        raise outage
     return StageReport(
         stage=stage,
         batch_id=batch_id,
@@ -145,7 +161,8 @@ def _prepared(
         return
     waiting = iter(outcomes)
     while group := list(islice(waiting, together)):
-        results = iter(prepare([result for _, result in group if not isinstance(result, MediaError)]))
+        good = [result for _, result in group if not isinstance(result, MediaError)]
+        results = iter(prepare(good) if good else [])
         for job, result in group:
             yield job, result if isinstance(result, MediaError) else next(results)
 
