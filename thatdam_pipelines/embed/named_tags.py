@@ -20,6 +20,9 @@ SCALE = 100.0
 CUT_OFF = 0.8
 """Least score of a word that is kept."""
 
+NEAR_BEST = 0.7
+"""Least share of the best word's lead over the background that a further word must have."""
+
 MOST_WORDS = 5
 """Most words a scene is given."""
 
@@ -65,25 +68,30 @@ class Namer:
         self._words = embedder.embed_text(vocabulary.words)
         self._background = embedder.embed_text(BACKGROUND)
 
-    def scores(self, vectors: Vectors) -> npt.NDArray[np.float64]:
-        """How sure each word is for each vector: its share in the softmax of it and the background's sentences.
+    def leads(self, vectors: Vectors) -> npt.NDArray[np.float64]:
+        """How far each word is ahead of the background: the difference of their logits, which the score grows with.
 
         Args:
             vectors: float32 ``[n, dimensions]``, unit length.
 
         Returns:
-            ``[n, words]``, 0 to 1. Words do not compete with each other, so a longer vocabulary changes no score.
+            ``[n, words]``. Words do not compete with each other, so a longer vocabulary changes no lead.
         """
-        background = np.log(np.exp(SCALE * (vectors @ self._background.T).astype(np.float64)).sum(axis=1))
-        margin = SCALE * (vectors @ self._words.T).astype(np.float64) - background[:, None]
-        return 1 / (1 + np.exp(-np.clip(margin, -50, 50)))
+        background = np.exp(SCALE * (vectors @ self._background.T).astype(np.float64)).sum(axis=1)
+        leads: npt.NDArray[np.float64] = SCALE * (vectors @ self._words.T).astype(np.float64)
+        return leads - np.log(background)[:, None]
 
     def scene_words(self, vectors: Vectors) -> list[dict[str, float]]:
-        """For each vector the words over the cut-off with their scores, at most ``MOST_WORDS``, best first."""
+        """For each vector the words seen in it, best first, at most ``MOST_WORDS``.
+
+        A word's score is its share in the softmax of it and the background's sentences.
+        """
         found = []
-        for scores in self.scores(vectors):
-            best = np.argsort(-scores, kind="stable")[:MOST_WORDS]
-            found.append({self._vocabulary.words[at]: float(scores[at]) for at in best if scores[at] >= CUT_OFF})
+        for leads in self.leads(vectors):
+            scores = 1 / (1 + np.exp(-np.clip(leads, -50, 50)))
+            best = np.argsort(-leads, kind="stable")[:MOST_WORDS]
+            near = [at for at in best if scores[at] >= CUT_OFF and leads[at] >= NEAR_BEST * leads[best[0]]]
+            found.append({self._vocabulary.words[at]: float(scores[at]) for at in near})
         return found
 
 

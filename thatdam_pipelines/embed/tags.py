@@ -10,7 +10,16 @@ import polars as pl
 from thatdam_pipelines.embed.embedder import Embedder
 from thatdam_pipelines.embed.l2 import l2_recipe, scenes_recipe
 from thatdam_pipelines.embed.measured_tags import Look, file_tags, look_tags
-from thatdam_pipelines.embed.named_tags import BACKGROUND, CUT_OFF, MOST_WORDS, SCALE, Namer, Vocabulary, file_words
+from thatdam_pipelines.embed.named_tags import (
+    BACKGROUND,
+    CUT_OFF,
+    MOST_WORDS,
+    NEAR_BEST,
+    SCALE,
+    Namer,
+    Vocabulary,
+    file_words,
+)
 from thatdam_pipelines.embed.vector_rows import stacked
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.names import names_of
@@ -33,7 +42,7 @@ def measured_recipe(settings: Settings) -> Recipe:
 
 def named_recipe(settings: Settings, embedder: Embedder, vocabulary: Vocabulary) -> Recipe:
     """Tags that the embedder names."""
-    params = {"background": BACKGROUND, "cut_off": CUT_OFF, "most": MOST_WORDS, "scale": SCALE}
+    params = {"background": BACKGROUND, "cut_off": CUT_OFF, "near_best": NEAR_BEST, "most": MOST_WORDS, "scale": SCALE}
     scenes = l2_recipe(settings, embedder).id
     return Recipe("tags_named", "1", params | {"embeddings_l2": scenes, "vocabulary": vocabulary.digest})
 
