@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError, ThatdamError
+from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, STREAMS
@@ -88,7 +88,7 @@ def _jobs(library: Library, batch_id: str) -> list[Job]:
     return jobs
 
 
-def _probe(order: _Order) -> Probe | ThatdamError:
+def _probe(order: _Order) -> Probe | OfflineError:
     """Runs in a worker. What keeps every file from being probed is given back, for the stage to fail with."""
     name = order.location["name"]
     if order.path is not None and order.path.exists():
@@ -99,13 +99,13 @@ def _probe(order: _Order) -> Probe | ThatdamError:
         try:
             with original(library, order.location) as path:
                 return probe_file(path, name, order.limits)
-        except MediaError:
-            raise
-        except ThatdamError as error:
+        except StoreError as error:
+            raise MediaError(name, error.cause, error.next_step) from error
+        except OfflineError as error:
             return error
 
 
-def _rows(_: Job, result: Probe | ThatdamError) -> Rows:
-    if isinstance(result, ThatdamError):
+def _rows(_: Job, result: Probe | OfflineError) -> Rows:
+    if isinstance(result, OfflineError):
         raise result
     return {PROBES.name: [result.row()], STREAMS.name: result.stream_rows()}
