@@ -29,6 +29,7 @@ FACTS_NAME = "facts.json"
 
 _POSTERS = 4
 _CLEANING_S = 5.0
+_DOWNLOAD_BYTES_A_SECOND = 1_000_000
 
 
 def proxy_recipe(settings: Settings) -> Recipe:
@@ -133,7 +134,9 @@ def _jobs(library: Library, batch_id: str, recipe: Recipe, work: Path) -> list[J
             threads,
             timeout_s,
         )
-        jobs.append(Job(media_id, location["source_path"], order, timeout_s + _CLEANING_S))
+        away = location["in_store"] and not library.store.is_local
+        download_s = location["size_bytes"] / _DOWNLOAD_BYTES_A_SECOND if away else 0.0
+        jobs.append(Job(media_id, location["source_path"], order, timeout_s + download_s + _CLEANING_S))
     return jobs
 
 
