@@ -43,8 +43,8 @@ _NAMED = [field for field in FIELDS if field not in ("parts", "context")]
 _OPEN, _CLOSE = "\x02", "\x03"
 _AROUND = 60
 """Characters of a snippet on either side of its first match."""
-_SOME = 0.5
-"""Share of the words that must be there when no document has all of them."""
+_SOME = 0.4
+"""Least share of the words that must be there when no document has all of them: one of two, two of three to five."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class TextIndex:
     def query(self, text: str, limit: int = 20, media_ids: Collection[str] | None = None) -> list[TextHit]:
         """Files and scenes that ``text`` leads to, best first; none for an empty text or one of exclusions only.
 
-        Every word must be there (the last one may be the beginning of a word); where no document has them all, parts
-        of names are looked for, then documents that have at least half of the words.
+        Every word must be there; where no document has them all, the last one may be the beginning of a word; then
+        parts of names are looked for, then documents that have some of the words.
 
         Args:
             text: Words, "phrases" and -exclusions. It is never read as a full-text expression.
@@ -161,9 +161,10 @@ class TextIndex:
             return []
         among = None if media_ids is None else json.dumps(sorted(media_ids))
         with self._reading() as con:
-            expression = asked.all_words()
-            hits = _by_words(con, expression, limit, among, "all words") if expression else []
-            return hits or _by_name(con, asked, limit, among) or _by_some_words(con, asked, limit, among)
+            for expression in asked.all_words():
+                if hits := _by_words(con, expression, limit, among, "all words"):
+                    return hits
+            return _by_name(con, asked, limit, among) or _by_some_words(con, asked, limit, among)
 
     def places(self, media_ids: Collection[str]) -> dict[str, Place]:
         """Where each of these files came from; files that are not indexed are left out."""

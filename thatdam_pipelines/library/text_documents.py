@@ -17,6 +17,8 @@ known by, which narrows a search for scenes but finds none by itself."""
 
 _PIECES = re.compile(r"[^\W\d_]+|\d+")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
+"""Letters with marks that Unicode does not take apart."""
 _OTHER_NAMES = {
     "h264": "avc",
     "hevc": "h265",
@@ -47,9 +49,9 @@ class Document:
 
 
 def fold(text: str) -> str:
-    """Text without case, accents and compatibility forms: ``Straße ﬁ É`` is ``strasse fi e``."""
+    """Text without case, accents and compatibility forms: ``Straße ﬁ Éł`` is ``strasse fi el``."""
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(char for char in apart if not unicodedata.combining(char))
+    return "".join(char for char in apart if not unicodedata.combining(char)).translate(_LETTERS)
 
 
 def documents(library: Library, batch_id: str) -> list[Document]:

@@ -30,10 +30,10 @@ class Term:
         """False for what the word index cannot know: emoji, punctuation."""
         return any(char.isalnum() for char in self.text)
 
-    def expression(self) -> str:
-        spellings = dict.fromkeys([self.text, fold(self.text)])
-        quoted = [_quoted(text) for text in spellings]
-        if self.is_last_word and len(self.text) >= _LEAST_PREFIX:
+    def expression(self, *, begun: bool = False) -> str:
+        """The term in its spellings; with ``begun``, and if it is the last word, also as the beginning of a word."""
+        quoted = [_quoted(text) for text in dict.fromkeys([self.text, fold(self.text)])]
+        if begun and self.is_last_word and len(self.text) >= _LEAST_PREFIX:
             quoted += [f"{text}*" for text in quoted]
         return quoted[0] if len(quoted) == 1 else f"({' OR '.join(quoted)})"
 
@@ -52,18 +52,19 @@ class TextQuery:
         telling = [term for term in known if term.is_phrase or term.text.lower() not in _STOP_WORDS]
         return telling or known
 
-    def all_words(self) -> str | None:
-        """Expression for every word; None when there is none, or one that is no word."""
+    def all_words(self) -> list[str]:
+        """Expressions for every word, the stricter first; none when something that is looked for is no word."""
         if not self.words or any(not term.has_word for term in self.wanted):
-            return None
-        return self._expression(" AND ")
+            return []
+        # Only when the whole word finds nothing: wedding, which is stemmed, would else begin Wednesday.
+        return list(dict.fromkeys(self._expression(" AND ", begun) for begun in (False, True)))
 
     def any_word(self) -> str | None:
         """Expression for at least one word of several."""
-        return self._expression(" OR ") if len(self.words) > 1 else None
+        return self._expression(" OR ", begun=False) if len(self.words) > 1 else None
 
-    def _expression(self, operator: str) -> str:
-        parts = [term.expression() for term in self.words]
+    def _expression(self, operator: str, begun: bool) -> str:
+        parts = [term.expression(begun=begun) for term in self.words]
         both = f"({operator.join(parts)}) AND {_OWN} : ({' OR '.join(parts)})"
         out = [term.expression() for term in self.unwanted if term.has_word]
         return f"({both}) NOT ({' OR '.join(out)})" if out else both
