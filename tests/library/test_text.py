@@ -183,8 +183,8 @@ def test_nothing_to_look_for_or_nothing_there_gives_no_hit(library: Library, ind
     "text",
     [
         "beach AND", "NOT beach", "beach OR NOT", "name:beach", "tags : beach", "^beach", "beach*",
-        "{name tags}: beach",
-                "NEAR(beach sea, 3)", "beach)", "((beach", 'be"ach', "beach'; DROP TABLE words; --", "beach + sea", '"beach',
+        "{name tags}: beach", "NEAR(beach sea, 3)",
+        "beach)", "((beach", 'be"ach', "beach'; DROP TABLE words; --", "beach + sea", '"beach',
         "beach -", "- beach", '-"', "--beach", "beach:", "col:beach:x",
     ],
 )  # fmt: skip
