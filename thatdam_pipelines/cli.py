@@ -131,9 +131,9 @@ def ingest(
         _print_json(result.as_dict())
     else:
         for row in result.media:
-            out.print(f"{row['status']:<10} {row['media_id']}  {_shown(row['path'])}", markup=False, highlight=False)
+            typer.echo(f"{row['status']:<10} {row['media_id']}  {_shown(row['path'])}")
         for row in result.failed:
-            out.print(f"failed     {_shown(row['path'])}: {row['reason']}", markup=False, highlight=False)
+            typer.echo(f"failed     {_shown(row['path'])}: {row['reason']}")
         out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed")
     if not result.finished:
         raise typer.Exit(1)
@@ -159,17 +159,17 @@ def search(
     if as_json:
         _print_json([moment.as_dict() for moment in result.moments])
         for note in result.notes:
-            err.print(note, highlight=False)
+            err.print(note, highlight=False, soft_wrap=True)
         return
     for moment in result.moments:
         span = f"{_clock(moment.start_s)} - {_clock(moment.end_s)}"
         out.print(f"[bold]{span}[/bold]  {moment.score:.2f}  {moment.level}  ", end="")
-        out.print(_shown(moment.path), markup=False, highlight=False)
-        out.print(f"    {'; '.join(moment.reasons)}", markup=False, highlight=False, style="dim")
+        out.print(_shown(moment.path), markup=False, highlight=False, soft_wrap=True)
+        out.print(f"    {'; '.join(moment.reasons)}", markup=False, highlight=False, style="dim", soft_wrap=True)
     if not result.moments:
         out.print("Nothing found.")
     for note in result.notes:
-        out.print(note, highlight=False, style="yellow")
+        out.print(note, highlight=False, style="yellow", soft_wrap=True)
 
 
 @app.command()
@@ -220,7 +220,7 @@ def explain(
         _print_json(explanation.as_dict())
         return
     for line in explanation.lines():
-        out.print(line, markup=False, highlight=False)
+        typer.echo(line)
 
 
 @index_app.command("rebuild")
@@ -265,7 +265,7 @@ def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = 
         _print_json(result.as_dict())
     else:
         for row in result.failed:
-            out.print(f"failed     {_shown(row['path'])}: {row['reason']}", markup=False, highlight=False)
+            typer.echo(f"failed     {_shown(row['path'])}: {row['reason']}")
         out.print(f"{len(result.batches)} batches tried again, {len(result.failed)} files still failed")
     if not result.finished:
         raise typer.Exit(1)
@@ -303,7 +303,7 @@ def _print_sql_list(as_json: bool) -> None:
         return
     out.print("[bold]Views[/bold]")
     for view in views:
-        out.print(f"  {view.name:<12} {view.title}", highlight=False)
+        out.print(f"  {view.name:<12} {view.title}", highlight=False, soft_wrap=True)
     out.print("[bold]Ready-made queries[/bold]: thatdam sql NAME")
     for query in queries:
-        out.print(f"  {query.name:<28} {query.title}", highlight=False)
+        out.print(f"  {query.name:<28} {query.title}", highlight=False, soft_wrap=True)

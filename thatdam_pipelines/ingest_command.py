@@ -19,7 +19,8 @@ class IngestResult:
     """What became of the files of some batches.
 
     Args:
-        media: ``{"media_id", "path", "status"}`` a file; status is ``stored``, ``referenced`` or ``duplicate``.
+        media: ``{"media_id", "path", "status"}`` a file; status is ``stored``, ``referenced`` or ``duplicate``, or
+            ``failed`` when a later stage could not read it (its bytes are kept).
         failed: ``{"path", "reason"}`` a file that could not be read or understood, by some stage.
         finished: False when a run itself failed; its files are safe and the batch can be run again.
     """
@@ -98,12 +99,16 @@ def _run(settings: Settings, batches: list[str], *, understand: bool, retry: boo
         for failure in report.failed:
             console.print(f"run failed: {failure}", style="red", markup=False, highlight=False)
     with Library(settings) as library:
-        return IngestResult(batches, _media_rows(library, batches), _failed_rows(library, batches), finished)
+        failed = _failed_rows(library, batches)
+        media = _media_rows(library, batches, {row["path"] for row in failed})
+        return IngestResult(batches, media, failed, finished)
 
 
-def _media_rows(library: Library, batches: list[str]) -> list[dict[str, Any]]:
+def _media_rows(library: Library, batches: list[str], failed: set[str]) -> list[dict[str, Any]]:
     status = (
-        pl.when("duplicate")
+        pl.when(pl.col("source_path").is_in(sorted(failed)))
+        .then(pl.lit("failed"))
+        .when("duplicate")
         .then(pl.lit("duplicate"))
         .when("in_store")
         .then(pl.lit("stored"))

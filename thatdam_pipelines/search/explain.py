@@ -94,7 +94,7 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
         raise QueryError(subject, "its content is in the tables but not in the ledger", "Restore library.db.")
     facts = {stage: _status(library, stage, media_id, batch_id, run_of) for stage in STAGES}
     stages = _with_reasons(facts, _kind(library, media_id, batch_id))
-    stages += _index_status(library, media_id, batch_id, run_of)
+    stages += _index_status(library, facts["embeddings_l0"].state == "done", media_id, batch_id, run_of)
     places = _locations(library).filter(pl.col("media_id") == media_id).collect()
     return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
 
@@ -209,16 +209,19 @@ def _with_reasons(facts: dict[str, StageStatus], kind: str) -> list[StageStatus]
 _START = "Start `thatdam up`, run the batch in Dagster, or use `thatdam ingest --wait`."
 
 
-def _index_status(library: Library, media_id: str, batch_id: str, run_of: RunOf) -> list[StageStatus]:
+def _index_status(
+    library: Library, has_vectors: bool, media_id: str, batch_id: str, run_of: RunOf
+) -> list[StageStatus]:
     with VectorIndex(library.settings) as vectors, TextIndex(library.settings.text_path) as text:
         held = {"vector_index": vectors.holds(media_id), "text_index": bool(text.places({media_id}))}
     statuses = []
     for stage, there in held.items():
         at, url = run_of(stage, batch_id) or (None, "")
-        if there:
-            statuses.append(StageStatus(stage, "done", "", at, url))
-        else:
-            which = stage.partition("_")[0]
-            reason = "the index does not hold it"
-            statuses.append(StageStatus(stage, "missing", "", at, url, reason, f"Run `thatdam index rebuild {which}`."))
+        state, reason, next_step = "done", "", ""
+        if stage == "vector_index" and not has_vectors:
+            state, reason = "not needed", "there is no vector of it to index"
+        elif not there:
+            state, reason = "missing", "the index does not hold it"
+            next_step = f"Run `thatdam index rebuild {stage.partition('_')[0]}`."
+        statuses.append(StageStatus(stage, state, "", at, url, reason, next_step))
     return statuses

@@ -84,8 +84,9 @@ class Span:
 def fuse(evidence: Sequence[Evidence]) -> list[Span]:
     """Spans of all clips, best first.
 
-    Scenes are spans; a frame joins the scene that covers it, else neighbouring frames make a span; what is said of a
-    whole file counts for each of its spans, and is a span of its own where there is no other.
+    Scenes are spans; a frame joins the scene that covers it, else neighbouring frames make a span. What text says of a
+    whole file counts for each of its spans; what a file's vector says counts only where its scenes and frames say
+    nothing. Where there is no other span, the file is one.
     """
     by_media: dict[str, list[Evidence]] = {}
     for item in evidence:
@@ -128,8 +129,10 @@ def _spans_of(items: list[Evidence]) -> list[Span]:
     whole = [item for item in items if item.whole_file]
     if whole and not spans:
         spans.append(Span(whole[0].media_id, 0.0, max(item.end_s for item in whole), "l0"))
+        spans[0].evidence += whole
+        return spans
     for span in spans:
-        span.evidence += whole
+        span.evidence += [item for item in whole if item.source == "text"]
     return spans
 
 

@@ -27,6 +27,10 @@ PLAIN_WORDS = ("a photo", "a picture of something", "a frame of a video", "an im
 """Sentences that say nothing: a hit must be closer to the query than to any of them."""
 
 
+KEPT_SHARE = 0.5
+"""A hit must rise above what says nothing by this share of what the best one does."""
+
+
 @dataclass(frozen=True)
 class Query:
     """What is looked for.
@@ -124,14 +128,13 @@ class Searcher:
         if not self.embedder.has_text and query.image is None:
             return []
         vector, plain = self._query_vector(query)
-        found = []
-        for level in levels:
-            for hit in self.vectors.query(self.embedder.space, level, vector, query.limit * CANDIDATES, among):
-                floor = float((plain @ hit.vector).max())
-                if hit.similarity <= floor:
-                    continue
-                found.append(_looks_alike(level, hit, floor))
-        return found
+        found = [
+            _looks_alike(level, hit, float((plain @ hit.vector).max()))
+            for level in levels
+            for hit in self.vectors.query(self.embedder.space, level, vector, query.limit * CANDIDATES, among)
+        ]
+        best = max((item.strength for item in found), default=0.0)
+        return [item for item in found if item.strength > 0 and item.strength >= KEPT_SHARE * best]
 
     def _query_vector(self, query: Query) -> tuple[npt.NDArray[np.float32], Vectors]:
         """The query's vector, and those of what says nothing in the same ways."""
@@ -157,7 +160,7 @@ class Searcher:
                 whole_file=hit.level == "l0",
             )
             for hit in hits
-            if query.level in ("any", hit.level)
+            if query.level in ("any", hit.level) and (hit.match != "some words" or not self.embedder.has_text)
         ]  # fmt: skip
 
     def _moments(self, query: Query, evidence: list[Evidence], notes: list[str]) -> list[Moment]:
