@@ -43,7 +43,7 @@ def quality_of(frame: Picture) -> Quality:
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     mean, deviation = cv2.meanStdDev(luma)
     _, edges = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
-    small = cv2.resize(frame, (_PALETTE_SIDE, _PALETTE_SIDE), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(frame, (_PALETTE_SIDE, _PALETTE_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     saturation = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[:, :, 1].mean()
     return Quality(
         sharpness=float(edges[0, 0]) ** 2,
@@ -64,13 +64,13 @@ def dominant_colors(frame: Picture) -> list[str]:
 
     palette_image = Image.fromarray(frame).quantize(16, method=Image.Quantize.MEDIANCUT)
     palette = np.array(palette_image.getpalette(), dtype=np.float64).reshape(-1, 3)
-    counted: list[tuple[int, int]] = palette_image.getcolors() or []
+    counts = np.bincount(np.asarray(palette_image).ravel())
     joined: list[tuple[float, npt.NDArray[np.float64]]] = []
-    for count, index in sorted(counted, reverse=True):
-        color = palette[index]
+    for index in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]:
+        count, color = int(counts[index]), palette[index]
         near = next((at for at, (_, known) in enumerate(joined) if np.linalg.norm(known - color) < _SAME_COLOR), None)
         if near is None:
-            joined.append((float(count), color))
+            joined.append((count, color))
         else:
             weight, known = joined[near]
             joined[near] = (weight + count, (known * weight + color * count) / (weight + count))
