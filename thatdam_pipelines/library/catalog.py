@@ -28,6 +28,7 @@ from thatdam_pipelines.library.projections import (
     relation,
     scan,
     vectors_relation,
+    without_wildcards,
 )
 from thatdam_pipelines.library.relations import (
     Statement,
@@ -148,7 +149,9 @@ def open_catalog(settings: Settings) -> duckdb.DuckDBPyConnection:
     )
     try:
         con.execute("SET TimeZone = 'UTC'")
-        con.execute(f"SET allowed_directories = {list_literal([f'{settings.tables_dir}/'])}")
+        # Compared as text: with the names as they are, and as patterns write them.
+        folders = dict.fromkeys([f"{settings.tables_dir}/", f"{without_wildcards(settings.tables_dir)}/"])
+        con.execute(f"SET allowed_directories = {list_literal(folders)}")
         con.execute("SET enable_external_access = false")
         con.execute("SET lock_configuration = true")
     except BaseException:

@@ -77,7 +77,7 @@ def compact(library: Library, *, quiet_s: float = QUIET_S) -> CompactionReport:
     started = time.monotonic()
     tables = library.tables
     merged, rewritten, count, damaged = {}, 0, 0, []
-    with _only_one(tables.root):
+    with _only_one(tables.root), _scratch(tables.root) as con:
         stamps = scan(tables)
         for projection in projections():
             segments = load_segments(tables.root, projection)
@@ -86,7 +86,7 @@ def compact(library: Library, *, quiet_s: float = QUIET_S) -> CompactionReport:
             again = _to_rewrite(covered, len(quiet))
             if quiet or again:
                 kept = [live.segment for live in covered.live if live not in again]
-                made, unread = _merge(tables, projection, quiet, again, stamps)
+                made, unread = _merge(con, tables, projection, quiet, again, stamps)
                 _write_manifest(tables.root, projection, [*kept, *made])
                 rewritten += sum(live.segment.rows for live in again)
                 merged[projection.name] = len(set(quiet) - set(unread))
@@ -117,10 +117,7 @@ def remove_retired(root: Path, older_than_s: float = RETIRED_S) -> int:
             for path in segment_folder(root, projection).glob("*"):
                 if path.name in named or path.stat().st_mtime >= limit:
                     continue
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+                path.unlink()
                 removed += 1
     return removed
 
@@ -151,33 +148,29 @@ def _quiet(projection: Projection, batches: Sequence[str], stamps: Stamps, quiet
 
 
 def _merge(
-    tables: Tables, projection: Projection, fresh: Sequence[str], again: Sequence[Live], stamps: Stamps
+    con: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    projection: Projection,
+    fresh: Sequence[str],
+    again: Sequence[Live],
+    stamps: Stamps,
 ) -> tuple[list[Segment], list[str]]:
     """One new segment (none when it would name no batch) and the batches whose files could not be read."""
     folder = segment_folder(tables.root, projection)
-    folder.mkdir(parents=True, exist_ok=True)
-    spill = folder / f".spill.{os.getpid()}{PART_SUFFIX}"
     marks = projection.marks(stamps)
     unread: list[str] = []
-    try:
-        with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(spill)}) as con:
-            con.execute("CREATE SCHEMA facts")
-            _show(con, projection, tables, [], stamps)
-            con.execute(f"CREATE TABLE merged AS {projection.sql}")
-            for at in range(0, len(fresh), _FILES_AT_ONCE):
-                unread += _read(con, projection, tables, fresh[at : at + _FILES_AT_ONCE], stamps)
-            for live in again:
-                if live.batches:
-                    source = f"SELECT * FROM read_parquet({text_literal(folder / live.segment.file)})"
-                    stale = f" WHERE batch_id NOT IN ({list_literal(live.stale)[1:-1]})" if live.stale else ""
-                    con.execute(f"INSERT INTO merged {source}{stale}")
-            held = {batch_id: marks[batch_id] for live in again for batch_id in live.batches}
-            held |= {batch_id: marks[batch_id] for batch_id in fresh if batch_id not in unread}
-            if not held:
-                return [], unread
-            return [_write_segment(con, projection, folder, held)], unread
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    _show(con, projection, tables, [], stamps)
+    con.execute(f"CREATE OR REPLACE TABLE merged AS {projection.sql}")
+    for at in range(0, len(fresh), _FILES_AT_ONCE):
+        unread += _read(con, projection, tables, fresh[at : at + _FILES_AT_ONCE], stamps)
+    for live in again:
+        if live.batches:
+            source = f"SELECT * FROM read_parquet({text_literal(folder / live.segment.file)})"
+            stale = f" WHERE batch_id NOT IN ({list_literal(live.stale)[1:-1]})" if live.stale else ""
+            con.execute(f"INSERT INTO merged {source}{stale}")
+    held = {batch_id: marks[batch_id] for live in again for batch_id in live.batches}
+    held |= {batch_id: marks[batch_id] for batch_id in fresh if batch_id not in unread}
+    return [_write_segment(con, projection, folder, held)] if held else [], unread
 
 
 def _read(
@@ -222,6 +215,20 @@ def _write_manifest(root: Path, projection: Projection, segments: Sequence[Segme
     for segment in before:
         if segment not in segments:
             os.utime(segment_folder(root, projection) / segment.file)
+
+
+@contextlib.contextmanager
+def _scratch(root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database to merge in, of limited memory; what does not fit is spilled beside the segments."""
+    spill = root / COMPACT_FOLDER / f".spill.{os.getpid()}{PART_SUFFIX}"
+    for leftover in spill.parent.glob(f".spill.*{PART_SUFFIX}"):
+        shutil.rmtree(leftover)
+    try:
+        with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(spill)}) as con:
+            con.execute("CREATE SCHEMA facts")
+            yield con
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -168,7 +168,7 @@ def vectors_relation(table: Table, root: Path, stamps: Stamps) -> str:
     """A SELECT of every row of an embedding table with its vector, from the batches' own files."""
     if not stamps[table.name]:
         return empty_relation(table.columns)
-    pattern = f"{_no_glob(root / table.name)}/*.parquet"
+    pattern = f"{without_wildcards(root / table.name)}/*.parquet"
     columns = ", ".join(
         "parse_filename(filename, true) AS batch_id" if column.name == "batch_id" else column.name
         for column in table.columns
@@ -207,5 +207,6 @@ def _mark(stamp: Stamp | None) -> str:
     return ":".join(map(str, stamp)) if stamp else "-"
 
 
-def _no_glob(path: Path) -> str:
+def without_wildcards(path: Path) -> str:
+    """The path as a pattern that only it fits."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
