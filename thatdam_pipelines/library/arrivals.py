@@ -80,18 +80,19 @@ class Arrivals:
         self._insert = insert
 
     def live_files(self, root: str) -> list[tuple[Any, ...]]:
-        """``(rel_path, size_bytes, mtime_ns, state, first_seen_utc)`` of all files that should be at ``root`` now.
+        """All files that should be at ``root`` now, as the driver's own rows, for speed.
 
-        Files that were moved into the library, or are gone, are left out. These are the driver's own rows, for speed:
-        paths are escaped and ``ledger_tables.utc_of`` reads the time.
+        Files that were ingested and stay there are ``(rel_path, size_bytes, mtime_ns)``; the others, but for those
+        that are gone or were moved into the library, have ``state`` and ``first_seen_utc`` too. Paths are escaped;
+        ``ledger_tables.utc_of`` reads the time.
         """
-        columns = (FILES.c.rel_path, FILES.c.size_bytes, FILES.c.mtime_ns, FILES.c.state, FILES.c.first_seen_utc)
-        there = sa.union_all(
-            sa.select(*columns).where(_of(root), FILES.c.state.in_(("seen", "settled", "claimed", "failed"))),
-            sa.select(*columns).where(_of(root), FILES.c.state == "done", FILES.c.reason == ""),
+        columns = (FILES.c.rel_path, FILES.c.size_bytes, FILES.c.mtime_ns)
+        done = sa.select(*columns).where(_of(root), FILES.c.state == "done", FILES.c.reason == "")
+        others = sa.select(*columns, FILES.c.state, FILES.c.first_seen_utc).where(
+            _of(root), FILES.c.state.in_(("seen", "settled", "claimed", "failed"))
         )
         with self._engine.connect() as connection:
-            return list(connection.execute(there).cursor.fetchall())
+            return [row for query in (done, others) for row in connection.execute(query).cursor.fetchall()]
 
     def ingested_before(self, root: str, rel_paths: Iterable[str]) -> dict[str, Sighting]:
         """Those of the paths that were ingested where they stood and later found gone, as they were then."""

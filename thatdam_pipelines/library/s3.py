@@ -1,6 +1,7 @@
 """A media store in an S3 bucket, through s3fs."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from thatdam_pipelines.settings import Settings
 PUBLISHED = ".published"
 """Object that is written last into a derived folder: with it the folder is whole."""
 _MODIFIED = "mtime-ns"
+# Servers differ about control characters; s3fs takes what follows a question mark for a version.
+_UNSAFE = re.compile(r"[%\x00-\x1f\x7f]|\?(?=versionId=)")
 
 
 class Bucket:
@@ -34,13 +37,12 @@ class Bucket:
                 secret=self._settings.s3_secret,
                 endpoint_url=self._settings.s3_endpoint,
                 use_listings_cache=False,
-                config_kwargs={"connect_timeout": 10, "retries": {"max_attempts": 3}},
+                config_kwargs={"connect_timeout": 10, "retries": {"max_attempts": 1}},
             )
         return self._opened
 
     def path(self, key: str) -> str:
-        # s3fs would read what follows as a version and drop it from the name.
-        return f"{self._prefix}/{key.replace('?versionId=', '%3FversionId=')}"
+        return f"{self._prefix}/{_UNSAFE.sub(lambda found: f'%{ord(found[0]):02X}', key)}"
 
     def url(self, key: str) -> str:
         return f"s3://{self.path(key)}"

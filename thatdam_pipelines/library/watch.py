@@ -6,9 +6,11 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from thatdam_pipelines.errors import OfflineError
 from thatdam_pipelines.library.arrivals import KnownFile, Sighting
@@ -50,7 +52,7 @@ SYSTEM_NAMES = frozenset(
         "icon\r",
     }
 )
-Row = tuple[str, int, int, str, str | datetime]
+Row = tuple[Any, ...]
 _FULL_FOLDER_WAITS = 5
 """A folder that never comes to rest is claimed after so many waits, however fast further files settle."""
 
@@ -196,6 +198,20 @@ def _is_there(ledger: Ledger, root: str, identity: str) -> bool:
         return False
 
 
+@contextmanager
+def _entries(top: str, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What is in a folder. Read through the folder itself: its entries are asked for by name, not by their whole path,
+    and a folder that was just replaced by a link is not followed."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if folder else 0)
+    # Without the slash at its end, which would follow a link.
+    descriptor = os.open(f"{top}/{folder}"[:-1], flags)
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
+
+
 def walk_files(top: str, skip: set[str]) -> Iterator[tuple[str, os.stat_result]]:
     """Every file below a folder that is not ignored, as (path below it, what the system says of it), in no order.
 
@@ -205,12 +221,12 @@ def walk_files(top: str, skip: set[str]) -> Iterator[tuple[str, os.stat_result]]
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(Path(top, folder)) as entries:
+            with _entries(top, folder) as entries:
                 for entry in entries:
                     if is_ignored(entry.name) or entry.is_symlink():
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.path not in skip:
+                        if f"{top}/{folder}{entry.name}" not in skip:
                             folders.append(f"{folder}{entry.name}/")
                         continue
                     yield folder + entry.name, entry.stat(follow_symlinks=False)
@@ -249,7 +265,7 @@ class _Look:
         while folders:
             folder = folders.pop()
             try:
-                with os.scandir(Path(self._root, folder)) as entries:
+                with _entries(self._root, folder) as entries:
                     self._visit(folder, entries, known, folders, skip)
             except FileNotFoundError:
                 pass
@@ -263,8 +279,9 @@ class _Look:
             self.gone = [
                 path
                 for path, row in known.items()
-                if row[3] in ("seen", "settled", "done") and not path.startswith(tuple(unread))
+                if (len(row) == 3 or row[3] in ("seen", "settled")) and not path.startswith(tuple(unread))
             ]
+        self.files += len(rows) - len(known)
         self._bring_back()
 
     def _visit(
@@ -282,26 +299,26 @@ class _Look:
                 if row is not None:
                     found = entry.stat(follow_symlinks=False)
                     if found.st_size == row[1] and found.st_mtime_ns == row[2]:
-                        self.files += 1
-                        if row[3] in ("seen", "settled"):
+                        if len(row) > 3:
                             self._unchanged(Sighting(path, row[1], row[2]), row)
                         continue
-                    if row[3] == "claimed":
+                    if len(row) > 3 and row[3] == "claimed":
                         # The run that has it finds out.
                         continue
                 if is_ignored(entry.name) or entry.is_symlink():
                     if row is not None:
                         known[path] = row
-                elif not entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False):
+                    if f"{self._root}/{path}" not in skip:
+                        folders.append(path + "/")
+                else:
+                    self.files += row is None
                     self._new(path, entry.stat(follow_symlinks=False))
-                elif entry.path not in skip:
-                    folders.append(path + "/")
             except OSError:
                 # It went away, or cannot be asked about, just now: the next scan looks again.
                 continue
 
     def _new(self, path: str, found: os.stat_result) -> None:
-        self.files += 1
         sighting = Sighting(path, found.st_size, found.st_mtime_ns)
         if stat.S_ISREG(found.st_mode):
             self.arrived.append(sighting)
@@ -309,14 +326,14 @@ class _Look:
             self.refused[sighting] = "it is not a regular file"
 
     def _unchanged(self, sighting: Sighting, row: Row) -> None:
+        if row[3] not in ("seen", "settled"):
+            return
         self.waiting += 1
         since = utc_of(row[4])
-        if row[3] == "settled":
-            return
-        if self._now < since:
+        if row[3] == "seen" and self._now < since:
             # The clock was set back: what was noted in the future would never settle.
             self.arrived.append(sighting)
-        elif self._now - since >= self._settle:
+        elif row[3] == "seen" and self._now - since >= self._settle:
             self.settled.append(sighting)
 
     def _bring_back(self) -> None:
