@@ -54,7 +54,14 @@ def _when_upstream_is_whole(wanted: AutomationCondition[Any]) -> Any:
         & ~AutomationCondition.any_deps_missing()
         & ~AutomationCondition.any_deps_in_progress()
         & ~AutomationCondition.in_progress()
+        & ~_made_now("vector_index")
+        & ~_made_now("text_index")
     )
+
+
+def _made_now(index: str) -> AutomationCondition[Any]:
+    # The ingest job ends with the indexes. Asked before that, they would be left out of the heavy run.
+    return AutomationCondition.asset_matches(index, AutomationCondition.in_progress())
 
 
 def at_most_once_a_minute() -> AutomationCondition[Any]:

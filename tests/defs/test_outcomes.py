@@ -1,0 +1,169 @@
+"""The ledger's batches follow what Dagster's runs say, whatever was lost in between."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import RUN_KEY_TAG
+
+from thatdam_pipelines.defs.dead_runs import WORKER_TAG, fail_dead_runs, worker_tag
+from thatdam_pipelines.defs.ingest.outcomes import MAX_OFFERED, batches_to_offer, settle_batches
+from thatdam_pipelines.library.arrivals import Sighting
+from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.settings import Settings
+
+
+@dg.op
+def nothing() -> None: ...
+
+
+@dg.job
+def ingest_stand_in() -> None:
+    nothing()
+
+
+DEAD = {WORKER_TAG: worker_tag()[WORKER_TAG].rpartition(".")[0] + ".1"}
+DAEMONS = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("thatdam"), "__repository__"), "ingest")
+
+
+@pytest.fixture
+def ledger(home_settings: Settings) -> Iterator[Ledger]:
+    home_settings.home.mkdir(parents=True, exist_ok=True)
+    opened = Ledger(home_settings.database_url)
+    yield opened
+    opened.close()
+
+
+def claim(ledger: Ledger, name: str = "clip.mov") -> str:
+    batch = ledger.create_batch("/drop", "copy", [Sighting(name, 1, 1)], datetime.now(UTC), settled=False)
+    assert batch is not None
+    return batch
+
+
+def run_of(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    tags: dict[str, str],
+    origin: RemoteJobOrigin | None = None,
+) -> str:
+    """A run as the daemon would have made it, in ``status``."""
+    made = instance.create_run_for_job(ingest_stand_in, tags=tags, status=status, remote_job_origin=origin)
+    return made.run_id
+
+
+def state(ledger: Ledger, batch: str) -> str:
+    found = ledger.batch(batch)
+    assert found is not None
+    return found.state
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (dg.DagsterRunStatus.STARTED, "running"),
+        (dg.DagsterRunStatus.SUCCESS, "done"),
+        (dg.DagsterRunStatus.FAILURE, "failed"),
+        (dg.DagsterRunStatus.CANCELED, "failed"),
+    ],
+)
+def test_a_batch_ends_as_its_run_ends(
+    ledger: Ledger, instance: dg.DagsterInstance, status: dg.DagsterRunStatus, expected: str
+) -> None:
+    batch = claim(ledger)
+    ledger.start_batch(batch, run_of(instance, status, {}))
+    settle_batches(ledger, instance)
+    assert state(ledger, batch) == expected
+
+
+def test_a_batch_whose_run_was_deleted_is_closed_as_failed(ledger: Ledger, instance: dg.DagsterInstance) -> None:
+    batch = claim(ledger)
+    ledger.start_batch(batch, "11111111-1111-1111-1111-111111111111")
+    settle_batches(ledger, instance)
+    assert state(ledger, batch) == "failed"
+
+
+def test_a_killed_command_gives_its_batch_back(ledger: Ledger, instance: dg.DagsterInstance) -> None:
+    batch = claim(ledger)
+    ledger.start_batch(batch, run_of(instance, dg.DagsterRunStatus.STARTED, DEAD))
+    settle_batches(ledger, instance)
+    assert state(ledger, batch) == "claimed"
+    assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == [batch]
+
+
+def test_a_killed_run_of_the_daemon_is_left_to_its_retry(ledger: Ledger, instance: dg.DagsterInstance) -> None:
+    batch = claim(ledger)
+    run_id = run_of(instance, dg.DagsterRunStatus.STARTED, DEAD, DAEMONS)
+    ledger.start_batch(batch, run_id)
+    settle_batches(ledger, instance)
+    assert state(ledger, batch) == "running"
+    run = instance.get_run_by_id(run_id)
+    assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
+    assert run.tags["dagster/will_retry"] == "true"
+
+
+def test_a_claimed_batch_is_offered_until_its_run_begins(ledger: Ledger, instance: dg.DagsterInstance) -> None:
+    batch = claim(ledger)
+    for status in (None, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING):
+        if status is not None:
+            run_of(instance, status, {RUN_KEY_TAG: batch}, DAEMONS)
+        assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == [batch]
+    ledger.start_batch(batch, run_of(instance, dg.DagsterRunStatus.STARTED, {RUN_KEY_TAG: batch}))
+    assert batches_to_offer(ledger, instance) == []
+
+
+def test_a_batch_whose_run_failed_before_it_began_is_closed_not_lost(
+    ledger: Ledger, instance: dg.DagsterInstance
+) -> None:
+    batch = claim(ledger)
+    run_of(instance, dg.DagsterRunStatus.FAILURE, {RUN_KEY_TAG: batch, "dagster/will_retry": "false"})
+    assert batches_to_offer(ledger, instance) == []
+    assert state(ledger, batch) == "failed"
+
+
+def test_the_oldest_batches_are_offered_first_and_not_all_at_once(ledger: Ledger, instance: dg.DagsterInstance) -> None:
+    claimed = sorted(claim(ledger, f"{number}.mov") for number in range(MAX_OFFERED + 3))
+    assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == claimed[:MAX_OFFERED]
+
+
+def test_a_process_that_is_killed_leaves_a_failed_run_and_no_pool_slot(
+    home_settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED_IN_A_POOL)
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr[-2000:]
+    assert instance.event_log_storage.get_concurrency_info("vector_writer").active_run_ids
+
+    (failed,) = fail_dead_runs(instance)
+
+    assert instance.get_runs()[0].run_id == failed.run_id
+    assert instance.get_runs()[0].status == dg.DagsterRunStatus.FAILURE
+    assert not instance.event_log_storage.get_concurrency_info("vector_writer").active_run_ids
+
+
+def test_a_run_that_goes_on_is_left_alone(instance: dg.DagsterInstance) -> None:
+    run_of(instance, dg.DagsterRunStatus.STARTED, worker_tag())
+    run_of(instance, dg.DagsterRunStatus.STARTED, {WORKER_TAG: "another-host:1:1"})
+    assert fail_dead_runs(instance) == []
+
+
+KILLED_IN_A_POOL = """
+import os, signal
+import dagster as dg
+from thatdam_pipelines.defs.resources import library_of
+from thatdam_pipelines.instance import open_instance
+from thatdam_pipelines.settings import get_settings
+
+@dg.asset(pool="vector_writer", required_resource_keys={"library"})
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with open_instance(get_settings(), capture_output=False) as instance:
+    job = dg.Definitions(assets=[dies], jobs=[dg.define_asset_job("j")], resources={"library": library_of()})
+    job.resolve_job_def("j").execute_in_process(instance=instance)
+"""
