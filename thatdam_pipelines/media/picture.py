@@ -6,6 +6,7 @@ from thatdam_pipelines.media.original import Original
 
 PROXY_SHORT_EDGE = 540
 PROXY_LONG_EDGE = 1920
+SCALER = "bilinear"
 TICKS_PER_S = 90000
 """Time base of everything made from the picture: exact for the usual frame rates, within 6 us for others."""
 
@@ -32,7 +33,7 @@ def proxy_picture(video: Any, original: Original) -> Any:
     video = video.filter("settb", f"1/{TICKS_PER_S}")
     if original.is_interlaced:
         video = video.filter("bwdif", mode="send_frame", parity=original.interlace, deint="all")
-    size = {"w": _WIDTH, "h": _HEIGHT, "flags": "bilinear"}
+    size = {"w": _WIDTH, "h": _HEIGHT, "flags": SCALER}
     if original.hdr_transfer is not None:
         return _tone_mapped(video, original.hdr_transfer, size).filter("setsar", 1)
     if original.assumed_matrix is not None:
