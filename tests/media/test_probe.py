@@ -9,10 +9,11 @@ import imageio_ffmpeg
 import pytest
 
 from thatdam_pipelines.library.schemas import PROBES, STREAMS
-from thatdam_pipelines.media.containers import reading
+from thatdam_pipelines.media.containers import demuxing, reading
 from thatdam_pipelines.media.dump import parse_dump
 from thatdam_pipelines.media.facts import Probe, StreamFacts
 from thatdam_pipelines.media.formats import bit_depth_of, channels_of
+from thatdam_pipelines.media.h264 import read_sequence
 from thatdam_pipelines.media.metadata import read_date, read_iso_6709
 from thatdam_pipelines.media.probe import Limits, probe_file
 from thatdam_pipelines.media.streams import probe_printed
@@ -137,6 +138,49 @@ def test_timecode_of_each_container(make: Make, name: str, text: str, drop: bool
     codec = ["-c:v", "mpeg2video"] if name.endswith("mxf") else H264
     probe = probed(make(*NTSC, *codec, "-timecode", text, name))
     assert (probe.timecode, probe.drop_frame) == (text, drop)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        "yuv420p",
+        "yuvj420p",
+        "yuv422p",
+        "yuv444p",
+        "gray",
+        "yuv420p10le",
+        "yuv422p10le",
+        "yuv444p10le",
+        "gray10le",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_what_a_parameter_set_says_is_what_a_decoder_says(make: Make, pixels: str, name: str) -> None:
+    colours = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
+    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", pixels, "-x264-params", colours]
+    path = make(*PICTURE, "-vf", "setsar=12/11", *encode, name)
+    with reading(path, name) as file, demuxing(file, 20, 10**9) as container:
+        decoded = container.streams.video[0].codec_context
+        wanted = decoded.pix_fmt, decoded.color_range, decoded.color_primaries, decoded.color_trc, decoded.colorspace
+        sequence = read_sequence(decoded.extradata)
+    assert sequence is not None
+    levels = {None: 0, False: 1, True: 2}
+    said = sequence.pixel_format, levels[sequence.full_range], sequence.primaries, sequence.transfer, sequence.matrix
+    assert said == wanted
+    probe = probed(path)
+    assert (probe.pixel_format, probe.sample_aspect, probe.hdr) == (wanted[0], "12:11", "hlg")
+
+
+def test_rgb_in_h264_is_recognised(make: Make) -> None:
+    probe = probed(make(*PICTURE, "-c:v", "libx264rgb", "-preset", "ultrafast", "-pix_fmt", "rgb24", "rgb.mp4"))
+    assert (probe.pixel_format, probe.bit_depth) == ("gbrp", 8)
+
+
+@pytest.mark.parametrize(
+    "data", [None, b"", b"\1", b"\1\x64\0\x1f\xff\xe1\0\x04\x67\x64\0\x1f", b"\0\0\1\x67", bytes(100)]
+)
+def test_a_damaged_parameter_set_says_nothing(data: bytes | None) -> None:
+    assert read_sequence(data) is None
 
 
 def test_cover_art_is_no_video(make: Make) -> None:

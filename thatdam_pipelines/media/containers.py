@@ -87,7 +87,9 @@ def reading(path: Path, name: str, budget: int = READ_BUDGET_BYTES) -> Iterator[
 
 
 @contextlib.contextmanager
-def demuxing(file: BoundedFile, timeout_s: float, max_pixels: int) -> Iterator["InputContainer"]:
+def demuxing(
+    file: BoundedFile, timeout_s: float, max_pixels: int, *, headers_only: bool = False, begins_within_us: int = 1
+) -> Iterator["InputContainer"]:
     """The container of ``file``, opened by PyAV.
 
     PyAV is given the open file, never a name, and a function that refuses to open anything else.
@@ -95,6 +97,10 @@ def demuxing(file: BoundedFile, timeout_s: float, max_pixels: int) -> Iterator["
     Args:
         timeout_s: Longest time opening, or one read, may take.
         max_pixels: Decoders refuse pictures of more pixels.
+        headers_only: Decode nothing to find out about streams, which costs five times as much as the rest; their
+            pixel formats and the like may be missing then.
+        begins_within_us: With ``headers_only``, how far to read where a container has no header: each of its streams
+            is expected to begin by then.
 
     Raises:
         av.FFmpegError: The file cannot be demuxed.
@@ -102,12 +108,17 @@ def demuxing(file: BoundedFile, timeout_s: float, max_pixels: int) -> Iterator["
     import av
 
     file.seek(0)
+    codec_options = {"threads": "1", "max_pixels": str(max_pixels)}
+    format_options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    if headers_only:
+        codec_options["skip_frame"] = "all"
+        format_options |= {"analyzeduration": str(begins_within_us), "max_probe_packets": "1"}
     container = av.open(
         file,
         "r",
         metadata_errors="replace",
-        options={"threads": "1", "max_pixels": str(max_pixels)},
-        container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+        options=codec_options,
+        container_options=format_options,
         timeout=timeout_s,
         io_open=_open_nothing,
     )

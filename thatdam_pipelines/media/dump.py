@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 _STREAM = re.compile(r"  Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (\w+): (.*)")
 _DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d)\.(\d+)|N/A).*?(?:bitrate: (\d+) kb/s)?$")
 _DISPOSITION = re.compile(r" \(([a-z ]+)\)$")
+_TAG = re.compile(r"\s{4,}(\S[^:]*?)\s*: (.*)")
+_CODEC = re.compile(r"([\w-]+)(?: \(([^()/]+)\))?(?: \((.+) / 0x[0-9A-Fa-f]+\))?")
+_SIZE = re.compile(r"(\d+)x(\d+)(?:.*?\[SAR (\d+):(\d+) DAR)?")
+_ASPECT = re.compile(r"SAR (\d+):(\d+) DAR \d+:\d+")
+_BIT_RATE = re.compile(r"(\d+) kb/s")
+_PIXELS = re.compile(r"(\w+)(?:\((.*)\))?")
+_COLOUR = re.compile(r"(bt|smpte|ycgco|gbr|film|linear|iec|arib|log)[\w-]*")
 _NUMBER = re.compile(r"([\d.]+)(k?)")
 
 
@@ -66,21 +73,21 @@ def parse_dump(text: str) -> Dump | None:
             if match := re.match(r"Input #0, (.+), from '", line):
                 dump = Dump(match[1])
             continue
-        if match := _STREAM.fullmatch(line):
+        if line.startswith("  Stream #") and (match := _STREAM.fullmatch(line)):
             dump.streams.append(_stream(int(match[1]), match[2], match[3], match[4]))
             section = None
-        elif match := _DURATION.match(line):
+        elif line.startswith("  Duration: ") and (match := _DURATION.match(line)):
             if match[1]:
                 hours, minutes, seconds = int(match[1]), int(match[2]), int(match[3])
                 dump.duration_s = hours * 3600 + minutes * 60 + seconds + float(f"0.{match[4]}")
             dump.bit_rate_bps = int(match[5]) * 1000 if match[5] else None
-        elif line.strip() == "Metadata:":
+        elif line.endswith("Metadata:") and line.strip() == "Metadata:":
             section = dump.streams[-1].metadata if dump.streams else dump.metadata
-        elif line.strip().lower() == "side data:" and dump.streams:
+        elif line.endswith("ata:") and line.strip().lower() == "side data:" and dump.streams:
             section = dump.streams[-1].side_data
         elif isinstance(section, list) and line.startswith("      "):
             section.append(line.strip())
-        elif isinstance(section, dict) and (match := re.match(r"\s{4,}(\S[^:]*?)\s*: (.*)", line)):
+        elif isinstance(section, dict) and (match := _TAG.match(line)):
             section.setdefault(match[1], match[2])
     return dump
 
@@ -91,7 +98,7 @@ def _stream(index: int, language: str | None, kind: str, line: str) -> DumpedStr
         stream.dispositions.add(match[1])
         line = line[: match.start()]
     first, *parts = _split(line)
-    if match := re.match(r"([\w-]+)(?: \(([^()/]+)\))?(?: \((.+) / 0x[0-9A-Fa-f]+\))?", first):
+    if match := _CODEC.match(first):
         stream.codec, stream.profile, stream.codec_tag = match[1], match[2], match[3]
     for part in parts:
         _read_part(stream, part)
@@ -113,28 +120,35 @@ def _split(line: str) -> list[str]:
 
 
 def _read_part(stream: DumpedStream, part: str) -> None:
-    if match := re.match(r"(\d+)x(\d+)(?:.*?\[SAR (\d+):(\d+) DAR)?", part):
-        stream.width, stream.height = int(match[1]), int(match[2])
-        if match[3]:
-            stream.sample_aspect = int(match[3]), int(match[4])
-    elif match := re.fullmatch(r"SAR (\d+):(\d+) DAR \d+:\d+", part):
-        stream.sample_aspect = int(match[1]), int(match[2])
-    elif match := re.match(r"(\d+) kb/s", part):
+    if stream.type == "video":
+        _read_picture_part(stream, part)
+    elif match := _BIT_RATE.match(part):
         stream.bit_rate_bps = int(match[1]) * 1000
-    elif match := re.fullmatch(r"(\d+) Hz", part):
-        stream.sample_rate_hz = int(match[1])
-    elif part.endswith((" fps", " tbr")):
-        if stream.rate_fps is None and (match := _NUMBER.match(part)):
-            stream.rate_fps = float(match[1]) * (1000 if match[2] else 1)
-    elif stream.type == "video" and stream.pixel_format is None:
-        _read_pixels(stream, part)
+    elif part.endswith(" Hz") and part[:-3].isdigit():
+        stream.sample_rate_hz = int(part[:-3])
     elif stream.type == "audio" and stream.layout is None:
         stream.layout = part
 
 
+def _read_picture_part(stream: DumpedStream, part: str) -> None:
+    if match := _SIZE.match(part):
+        stream.width, stream.height = int(match[1]), int(match[2])
+        if match[3]:
+            stream.sample_aspect = int(match[3]), int(match[4])
+    elif part.endswith((" fps", " tbr")):
+        if stream.rate_fps is None and (match := _NUMBER.match(part)):
+            stream.rate_fps = float(match[1]) * (1000 if match[2] else 1)
+    elif match := _BIT_RATE.match(part):
+        stream.bit_rate_bps = int(match[1]) * 1000
+    elif match := _ASPECT.fullmatch(part):
+        stream.sample_aspect = int(match[1]), int(match[2])
+    elif stream.pixel_format is None:
+        _read_pixels(stream, part)
+
+
 def _read_pixels(stream: DumpedStream, part: str) -> None:
     """``yuv420p10le(tv, bt2020nc/bt2020/smpte2084, progressive)``: range, matrix/primaries/transfer, field order."""
-    match = re.match(r"(\w+)(?:\((.*)\))?", part)
+    match = _PIXELS.match(part)
     if match is None:
         return
     stream.pixel_format = match[1] if match[1] != "none" else None
@@ -151,5 +165,5 @@ def _read_pixels(stream: DumpedStream, part: str) -> None:
             stream.color_space, stream.color_primaries, stream.color_transfer = (
                 name if name not in ("unknown", "reserved") else None for name in detail.split("/")
             )
-        elif re.fullmatch(r"(bt|smpte|ycgco|gbr|film|linear|iec|arib|log)[\w-]*", detail):
+        elif _COLOUR.fullmatch(detail):
             stream.color_space = stream.color_primaries = stream.color_transfer = detail

@@ -111,5 +111,7 @@ def plain(text: str | None, longest: int = 200) -> str | None:
     """A tag as one line of printable text, cut to ``longest`` characters; None when nothing is left of it."""
     if text is None:
         return None
+    if len(text) <= longest and text.isprintable() and "  " not in text:
+        return text.strip() or None
     kept = "".join(letter if letter.isprintable() else " " for letter in text[: longest * 4])
     return " ".join(kept.split())[:longest] or None

@@ -38,11 +38,36 @@ AUDIO_MIME = {
     "asf": "audio/x-ms-wma",
 }
 
-_STANDARD_RATES = [
-    Fraction(rate * 1000, 1001) if ntsc else Fraction(rate)
-    for rate in (24, 30, 48, 60, 120, 240, 12, 15, 25, 50, 100, 200)
-    for ntsc in ((True, False) if rate % 12 == 0 or rate in (15, 30) else (False,))
-]
+PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"} | {
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+TRANSFERS = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100"} | {
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
+MATRICES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco"} | {
+    9: "bt2020nc",
+    10: "bt2020c",
+    11: "smpte2085",
+    12: "chroma-derived-nc",
+    13: "chroma-derived-c",
+    14: "ictcp",
+}
+"""ffmpeg's names of the numbers of ITU-T H.273."""
+
+_NTSC_RATES = [Fraction(rate * 1000, 1001) for rate in (12, 15, 24, 30, 48, 60, 120, 240)]
+_WHOLE_RATES = [Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120, 200, 240)]
+_STANDARD_RATES = [(rate, float(rate)) for rate in (*_NTSC_RATES, *_WHOLE_RATES)]
 
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 
@@ -73,8 +98,9 @@ def channels_of(layout: str | None) -> int | None:
 
 def standard_rate(rate: Fraction) -> Fraction:
     """The standard rate within 0.02 % of ``rate``, or ``rate`` with a denominator people can read."""
-    for standard in _STANDARD_RATES:
-        if abs(rate - standard) <= standard * Fraction(2, 10_000):
+    wanted = float(rate)
+    for standard, value in _STANDARD_RATES:
+        if abs(wanted - value) <= value * 2e-4:
             return standard
     return rate.limit_denominator(1001)
 

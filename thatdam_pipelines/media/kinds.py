@@ -175,7 +175,7 @@ def kind_of(name: str, head: bytes) -> Kind:
     extension = extension_of(name)
     if extension in SIDECAR_EXTENSIONS and extension not in _SIGNATURE_DECIDES:
         return "sidecar"
-    by_extension = _kind_of_extension(extension)
+    by_extension = kind_of_extension(extension)
     signature = signature_of(head)
     if signature is None:
         return by_extension
@@ -186,7 +186,8 @@ def kind_of(name: str, head: bytes) -> Kind:
     return "sidecar" if by_extension == "unknown" and extension and signature.kind == "text" else by_extension
 
 
-def _kind_of_extension(extension: str) -> Kind:
+def kind_of_extension(extension: str) -> Kind:
+    """Kind of a file by its extension alone, as ``extension_of`` gives it."""
     if extension in VIDEO_EXTENSIONS:
         return "video"
     if extension in AUDIO_EXTENSIONS:

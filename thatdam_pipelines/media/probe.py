@@ -8,7 +8,14 @@ from thatdam_pipelines.media.boxes import Movie, read_movie
 from thatdam_pipelines.media.containers import BoundedFile, reading
 from thatdam_pipelines.media.cuts import missing_bytes
 from thatdam_pipelines.media.facts import Probe
-from thatdam_pipelines.media.kinds import HEAD_BYTES, IMAGE_EXTENSIONS, Signature, extension_of, kind_of, signature_of
+from thatdam_pipelines.media.kinds import (
+    HEAD_BYTES,
+    IMAGE_EXTENSIONS,
+    Signature,
+    extension_of,
+    kind_of_extension,
+    signature_of,
+)
 from thatdam_pipelines.settings import Settings
 
 _COPY_AGAIN = "Copy it from the card again."
@@ -59,7 +66,7 @@ def probe_file(path: Path, name: str, limits: Limits | None = None) -> Probe:
             probe = probe_still(file, name, limits.max_pixels)
         else:
             probe = _probe_moving(path, file, name, signature, limits)
-    named = kind_of(name, b"")
+    named = kind_of_extension(extension)
     if named != probe.kind and named in _WORDS and not (named == "video" and probe.kind == "audio"):
         label = signature.label if signature else probe.container
         probe.warnings.append(f"is named as {_WORDS[named]} but is {label}")
@@ -82,7 +89,7 @@ def _refuse_what_is_no_media(name: str, file: BoundedFile, head: bytes, signatur
     if signature.kind == "playlist":
         cause = "is a playlist: playlists are not ingested as media"
         raise MediaError(name, cause, "Ingest the files it names instead.")
-    wanted = _WORDS.get(kind_of(name, b""), "media")
+    wanted = _WORDS.get(kind_of_extension(extension_of(name)), "media")
     if signature.kind == "archive":
         raise MediaError(name, f"is {signature.label}, not {wanted}", "Unpack it and ingest what is inside.")
     raise MediaError(name, f"is {signature.label}, not {wanted}", "Give it its right extension, or leave it out.")
@@ -97,7 +104,8 @@ def _probe_moving(path: Path, file: BoundedFile, name: str, signature: Signature
     if movie is not None:
         _refuse_broken_movie(name, movie)
     try:
-        probe = probe_streams(file, name, movie, limits.timeout_s, limits.max_pixels)
+        form = signature.format if signature is not None else None
+        probe = probe_streams(file, name, form, movie, limits.timeout_s, limits.max_pixels)
     except av.FFmpegError as error:
         if limits.ffmpeg is not None:
             probe = probe_printed(path, file, name, limits.ffmpeg, limits.timeout_s, limits.max_pixels)

@@ -1,5 +1,6 @@
 """Facts of a file with streams: read by PyAV in this process, or from what ffmpeg prints about it."""
 
+import functools
 import re
 import subprocess
 from fractions import Fraction
@@ -15,53 +16,86 @@ from thatdam_pipelines.media.facts import Probe, StreamFacts, plain
 from thatdam_pipelines.media.ffmpeg import file_url
 from thatdam_pipelines.media.formats import (
     AUDIO_MIME,
+    MATRICES,
+    PRIMARIES,
+    TRANSFERS,
     VIDEO_MIME,
     bit_depth_of,
     channels_of,
     fraction_text,
     standard_rate,
 )
+from thatdam_pipelines.media.h264 import Sequence, read_sequence
 from thatdam_pipelines.media.metadata import describe_recording, folded
 from thatdam_pipelines.media.timecode import read_timecode
 from thatdam_pipelines.media.timing import add_rates, packets_of, settle_duration
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.stream import Stream
+    from av.stream import Disposition, Stream
 
+_WITH_HEADERS = frozenset({"mov", "matroska", "avi", "mxf", "wav", "aiff", "flac", "asf", "w64"})
+_BEGINS_WITHIN_US = 400_000
 _STILL_DISPOSITIONS = frozenset({"attached pic", "timed thumbnails", "still image"})
 
 
-def probe_streams(file: BoundedFile, name: str, movie: Movie | None, timeout_s: float, max_pixels: int) -> Probe:
-    """Probe an open file by PyAV.
+def probe_streams(
+    file: BoundedFile, name: str, form: str | None, movie: Movie | None, timeout_s: float, max_pixels: int
+) -> Probe:
+    """Probe an open file by PyAV: by its headers alone where they tell everything, else by decoding a few frames.
 
     Args:
+        form: Format by signature.
         movie: What its boxes say, if it has boxes.
 
     Raises:
         MediaError: It has neither pictures nor sound, or more pixels than allowed.
         av.FFmpegError: PyAV cannot demux it.
     """
+    begins_within_us = 1 if form in _WITH_HEADERS else _BEGINS_WITHIN_US
+    with demuxing(file, timeout_s, max_pixels, headers_only=True, begins_within_us=begins_within_us) as container:
+        description = _description(container)
+        if _tells_all(description):
+            return _probe(container, description, file, name, movie, max_pixels)
     with demuxing(file, timeout_s, max_pixels) as container:
-        dump = _dump_of(container)
-        streams = list(container.streams)
-        trusted = dump is not None and [s.index for s in dump.streams] == [s.index for s in streams]
-        described = dump.streams if dump is not None and trusted else [_undescribed(stream) for stream in streams]
-        for stream, entry in zip(streams, described, strict=True):
-            _add_exact_facts(stream, entry)
-        duration = container.duration / 1_000_000 if container.duration else None
-        description = Dump(container.format.name, duration, container.bit_rate, dict(container.metadata), described)
-        durations = {stream.index: _stream_duration(stream) for stream in streams}
-        probe = _describe(description, durations, file, name, movie, max_pixels)
-        if not trusted:
-            probe.warnings.append("its streams are named in a way that hides what they are")
-        main = _main_picture(description)
-        if main is not None:
-            add_rates(probe, streams[described.index(main)], container, file, movie)
-            _compare_sizes(probe, movie)
-            if probe.hdr == "pq":
-                probe.hdr = _pq_kind(container, streams[described.index(main)])
-        settle_duration(probe, container, file, movie, main is not None)
+        return _probe(container, _description(container), file, name, movie, max_pixels)
+
+
+def _description(container: "InputContainer") -> Dump:
+    """What is printed about the container, its streams by what PyAV says exactly."""
+    dump = _dump_of(container)
+    streams = list(container.streams)
+    # A tag that imitates the description of a stream must not be taken for one.
+    trusted = dump is not None and [entry.index for entry in dump.streams] == [stream.index for stream in streams]
+    entries = dump.streams if dump is not None and trusted else [DumpedStream(s.index, s.type, None) for s in streams]
+    for stream, entry in zip(streams, entries, strict=True):
+        _add_exact_facts(stream, entry)
+    duration = container.duration / 1_000_000 if container.duration else None
+    return Dump(container.format.name, duration, container.bit_rate, dict(container.metadata), entries)
+
+
+def _tells_all(description: Dump) -> bool:
+    picture, sound = _main_picture(description), _main_sound(description)
+    if picture is not None and picture.codec not in (None, "none") and not (picture.width and picture.pixel_format):
+        return False
+    if sound is not None and sound.codec not in (None, "none") and not (sound.sample_rate_hz and sound.layout):
+        return False
+    return picture is not None or sound is not None
+
+
+def _probe(
+    container: "InputContainer", description: Dump, file: BoundedFile, name: str, movie: Movie | None, max_pixels: int
+) -> Probe:
+    durations = {stream.index: _stream_duration(stream) for stream in container.streams}
+    probe = _describe(description, durations, file, name, movie, max_pixels)
+    main = _main_picture(description)
+    if main is not None:
+        stream = container.streams[main.index]
+        add_rates(probe, stream, container, file, movie)
+        _compare_sizes(probe, movie)
+        if probe.hdr == "pq":
+            probe.hdr = _pq_kind(container, stream)
+    settle_duration(probe, container, file, movie, main is not None)
     return probe
 
 
@@ -104,8 +138,9 @@ def _dump_of(container: "InputContainer") -> Dump | None:
         logging.set_level(previous)
 
 
-def _undescribed(stream: "Stream") -> DumpedStream:
-    return DumpedStream(stream.index, stream.type, None)
+@functools.cache
+def _disposition_names(flags: "type[Disposition]", value: int) -> frozenset[str]:
+    return frozenset(str(flag.name).replace("_", " ") for flag in flags if flag.value & value)
 
 
 def _add_exact_facts(stream: "Stream", entry: DumpedStream) -> None:
@@ -113,18 +148,36 @@ def _add_exact_facts(stream: "Stream", entry: DumpedStream) -> None:
     entry.type = stream.type
     entry.language = stream.metadata.get("language")
     entry.metadata = dict(stream.metadata)
-    entry.dispositions = {str(f.name).replace("_", " ") for f in type(stream.disposition) if f & stream.disposition}
+    entry.dispositions = set(_disposition_names(type(stream.disposition), int(stream.disposition)))
     context: Any = stream.codec_context
     if context is None:
         return
     entry.codec, entry.profile = context.name if entry.codec is None else entry.codec, stream.profile
     if stream.type == "video":
         entry.width, entry.height, entry.pixel_format = context.width, context.height, context.pix_fmt
-        if aspect := context.sample_aspect_ratio:
+        video: Any = stream
+        aspect = video.sample_aspect_ratio
+        if context.name == "h264" and entry.pixel_format is None and (sequence := read_sequence(context.extradata)):
+            _add_sequence(entry, sequence, aspect)
+        elif aspect:
             entry.sample_aspect = aspect.numerator, aspect.denominator
     elif stream.type == "audio":
         entry.sample_rate_hz = context.sample_rate
         entry.bit_rate_bps = context.bit_rate or entry.bit_rate_bps
+
+
+def _add_sequence(entry: DumpedStream, sequence: Sequence, aspect: Fraction | None) -> None:
+    """Fill in what a decoder would have told; the container's aspect ratio goes before the stream's."""
+    entry.pixel_format = sequence.pixel_format
+    if sequence.full_range is not None:
+        entry.color_range = "pc" if sequence.full_range else "tv"
+    entry.color_primaries = PRIMARIES.get(sequence.primaries, entry.color_primaries)
+    entry.color_transfer = TRANSFERS.get(sequence.transfer, entry.color_transfer)
+    entry.color_space = MATRICES.get(sequence.matrix, entry.color_space)
+    if aspect:
+        entry.sample_aspect = aspect.numerator, aspect.denominator
+    elif sequence.sample_aspect:
+        entry.sample_aspect = sequence.sample_aspect
 
 
 def _stream_duration(stream: "Stream") -> float | None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-_VFR_PACKETS = 300
-_VFR_BYTES = 8 * 2**20
+_VFR_PACKETS = 40
+_VFR_BYTES = 2 * 2**20
 _MEASURE_BYTES = 64 * 2**20
 _CONSTANT_RATE = frozenset({"mxf", "avi", "dv", "gxf", "yuv4mpegpipe"})
 _DENSITY_BPS = 64
