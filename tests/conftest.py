@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from thatdam_pipelines.ingest_command import IngestResult, ingest_paths
+from thatdam_pipelines.samples.footage import SampleFile, write_demo_footage
+from thatdam_pipelines.samples.tiny import tiny_settings
 from thatdam_pipelines.settings import Settings
 
 
@@ -44,3 +49,23 @@ def postgres_url(postgres_server: str, tmp_path: Path) -> str:
         connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
     engine.dispose()
     return postgres_server.replace("/postgres?", f"/{name}?")
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A library into which the sample footage was ingested by real runs, and what each file is known to show."""
+
+    settings: Settings
+    files: list[SampleFile]
+    result: IngestResult
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    """Made once; tests may read it and must leave it as it is."""
+    folder = tmp_path_factory.mktemp("footage")
+    files = write_demo_footage(folder / "drop", 1.0, size=(480, 270))
+    settings = Settings(home=folder / "home", workers=2, disk_reserve_bytes=0, **tiny_settings())  # type: ignore[arg-type]
+    result = ingest_paths(settings, [folder / "drop"], "copy", wait=True, console=Console(quiet=True))
+    assert result.finished
+    return Footage(settings, files, result)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -287,11 +288,20 @@ def _clock(seconds: float) -> str:
 
 
 def _print_frame(frame: Any) -> None:
-    table = Table(*frame.columns, box=None)
+    table = Table(box=None)
+    for name in frame.columns:
+        table.add_column(name, overflow="fold")
     for row in frame.iter_rows():
-        table.add_row(*("" if value is None else _shown(str(value)) for value in row))
-    out.print(table, markup=False)
+        table.add_row(*("" if value is None else _shown(_short(value)) for value in row))
+    # Into a file or a pipe the table is as wide as it is; on a terminal long values go over several lines.
+    (out if out.is_terminal else Console(width=10_000)).print(table, markup=False)
     out.print(f"{frame.height} rows", style="dim")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _print_sql_list(as_json: bool) -> None:

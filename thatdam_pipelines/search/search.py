@@ -27,6 +27,9 @@ PLAIN_WORDS = ("a photo", "a picture of something", "a frame of a video", "an im
 """Sentences that say nothing: a hit must be closer to the query than to any of them."""
 
 
+LEAST_RISE = 0.03
+"""Cosine by which a hit must be closer to the query than to anything that says nothing."""
+
 KEPT_SHARE = 0.5
 """A hit must rise above what says nothing by this share of what the best one does."""
 
@@ -134,7 +137,7 @@ class Searcher:
             for hit in self.vectors.query(self.embedder.space, level, vector, query.limit * CANDIDATES, among)
         ]
         best = max((item.strength for item in found), default=0.0)
-        return [item for item in found if item.strength > 0 and item.strength >= KEPT_SHARE * best]
+        return [item for item in found if item.strength >= max(LEAST_RISE, KEPT_SHARE * best)]
 
     def _query_vector(self, query: Query) -> tuple[npt.NDArray[np.float32], Vectors]:
         """The query's vector, and those of what says nothing in the same ways."""
@@ -204,4 +207,4 @@ def _picture(path: Path, short_edge: int, settings: Settings) -> npt.NDArray[np.
         raise QueryError(path, f"the picture cannot be read ({error})", "Give a JPEG, PNG or HEIC file.") from error
     scale = short_edge / min(picture.size)
     size = (max(short_edge, round(picture.width * scale)), max(short_edge, round(picture.height * scale)))
-    return np.asarray(picture.resize(size), dtype=np.uint8)
+    return np.array(picture.resize(size), dtype=np.uint8)
