@@ -46,6 +46,14 @@ RECIPES: dict[str, list[str]] = {
     "upright.mp4": [*picture("1080x1920", seconds=0.2), *FAST],
     "white-pq.mp4": hdr("smpte2084", "0x949494"),
     "white-hlg.mp4": hdr("arib-std-b67", "0xbfbfbf"),
+    "wide-gamut.mp4": [
+        *[
+            *plain("0x808080", 0.5),
+            "-vf",
+            "scale=out_color_matrix=bt2020:out_range=tv,setparams=color_primaries=bt2020",
+        ],
+        *[*FAST, "-pix_fmt", "yuv420p10le"],
+    ],
     "vfr.mkv": [
         *concat(picture(rate=24, seconds=1), picture(rate=50, seconds=1), filters=",settb=1/1000"),
         *["-fps_mode", "passthrough", *FAST],

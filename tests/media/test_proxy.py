@@ -99,8 +99,12 @@ def test_hdr_white_becomes_sdr_white_tagged_bt709(proxied, name: str) -> None:
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
 
 
-def test_sdr_is_not_tone_mapped(proxied) -> None:
-    assert not proxied("plain.mp4").made.tone_mapped
+def test_sdr_in_wide_colours_is_brought_to_bt709_and_not_tone_mapped(proxied) -> None:
+    result = proxied("wide-gamut.mp4")
+    assert not result.made.tone_mapped
+    assert gray(result.proxy).mean() == pytest.approx(128, abs=3)
+    with av.open(str(result.proxy)) as container:
+        assert next(container.decode(video=0)).colorspace == 1
 
 
 def test_a_rotated_clip_stands_upright(proxied) -> None:

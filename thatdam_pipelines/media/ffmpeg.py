@@ -161,6 +161,13 @@ class Pipe:
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
         self.url = f"pipe:{self.writer}"
+        self._open = {self.reader, self.writer}
+
+    def close(self, *ends: int) -> None:
+        """Close these ends, once."""
+        for end in self._open & set(ends):
+            self._open.remove(end)
+            os.close(end)
 
 
 @contextlib.contextmanager
@@ -170,9 +177,7 @@ def open_pipe() -> Iterator[Pipe]:
     try:
         yield pipe
     finally:
-        for descriptor in (pipe.reader, pipe.writer):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        pipe.close(pipe.reader, pipe.writer)
 
 
 def run_ffmpeg(
@@ -223,7 +228,7 @@ def run_ffmpeg(
     timer.start()
     try:
         if pipe is not None:
-            os.close(pipe.writer)
+            pipe.close(pipe.writer)
         if consume is not None and pipe is not None:
             consume(pipe.reader)
         status = process.wait()

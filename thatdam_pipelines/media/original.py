@@ -59,7 +59,8 @@ class Original:
     @property
     def is_wide_gamut(self) -> bool:
         """SDR in BT.2020 colours."""
-        return self.hdr_transfer is None and self.color_primaries == "bt2020"
+        wide = self.color_primaries == "bt2020" or (self.color_space or "").startswith("bt2020")
+        return self.hdr_transfer is None and wide
 
     @property
     def is_rgb(self) -> bool:
