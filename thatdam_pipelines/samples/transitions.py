@@ -132,6 +132,13 @@ def _camera(rng: Rng) -> Camera:
     return shots.zooming(rng) if manner == "zoom" else shots.handheld(rng, zoom, float(rng.choice([0.5, 1, 2])))
 
 
+def _restless(rng: Rng) -> Camera:
+    """A camera that walks, runs or pans fast."""
+    if rng.random() < 0.5:
+        return shots.pan(rng, (0.3, 1.0))
+    return shots.handheld(rng, 1.2, float(rng.uniform(3, 6)))
+
+
 def _shot(rng: Rng, place: Picture | None = None, *, grey: bool = False, contrast: float = 1.0) -> Shot:
     passers = tuple(shots.passer(rng, (0.1, 0.5), (0.05, 0.5)) for _ in range(rng.integers(0, 4)))
     scene = shots.place(rng, contrast=contrast) if place is None else place
@@ -236,6 +243,7 @@ def _cuts(
     bars: bool = False,
     similar: bool = False,
     flashes: bool = False,
+    moving: bool = False,
 ) -> KnownClip:
     times = _times(rate, seconds, rng)
     marks = _marks(rng, times, *apart, margin=min(0.8, apart[0]))
@@ -243,6 +251,8 @@ def _cuts(
     takes = [_shot(rng, scene, grey=grey, contrast=contrast) for _ in range(len(marks) + 1)]
     if similar:
         takes = _reframed(rng, takes)
+    if moving:
+        takes = [Shot(take.place, _restless(rng), take.passers, blur_s=0.01) for take in takes]
     effects: list[Effect] = []
     if dark:
         gain = float(rng.uniform(0.05, 0.14))
@@ -348,6 +358,32 @@ def _lit(rng: Rng, times: Sequence[float]) -> tuple[Shot, list[Effect]]:
     return Shot(shots.place(rng), _camera(rng), light=light), [_noise(rng, 2.0)]
 
 
+def _held(rng: Rng, times: Sequence[float]) -> tuple[Shot, list[Effect]]:
+    """Fewer pictures than frames, as of a webcam: each is shown for 2 to 4 frames."""
+    hold = int(rng.integers(2, 5))
+    inner = shots.pan(rng, (0.1, 0.6))
+    starts = np.asarray(times)
+
+    def camera(time_s: float) -> shots.View:
+        return inner(float(starts[int(np.searchsorted(starts, time_s)) // hold * hold]))
+
+    return Shot(shots.place(rng, 1920, 540), camera), []
+
+
+def _switched(rng: Rng, times: Sequence[float]) -> tuple[Shot, list[Effect]]:
+    """A lamp that is switched on and off."""
+    marks = [times[mark] for mark in _marks(rng, times, 1.5, 4.0)]
+    gain = float(rng.uniform(1.4, 2.2))
+    warm = np.array([1.1, 1.0, 0.85], np.float32)
+
+    def light(time_s: float) -> npt.NDArray[np.float32]:
+        return (
+            np.float32(0.7 * gain) * warm if sum(time_s >= mark for mark in marks) % 2 else np.full(3, 0.7, np.float32)
+        )
+
+    return Shot(shots.place(rng), shots.handheld(rng), light=light), [_noise(rng, 2.0)]
+
+
 def _quiet(rng: Rng, times: Sequence[float]) -> tuple[Shot, list[Effect]]:
     gain = np.float32(rng.choice([0.05, 0.1, 0.3, 1.0]))
     return Shot(shots.place(rng), shots.still(rng)), [
@@ -386,5 +422,8 @@ KINDS: dict[str, Callable[[str, Rate, Rng, float], KnownClip]] = {
     "zoom": _one_take_kind(_zoomed),
     "light": _one_take_kind(_lit),
     "static": _one_take_kind(_quiet),
+    "moving cuts": _cuts_kind(moving=True),
+    "held frames": _one_take_kind(_held),
+    "lamp": _one_take_kind(_switched),
 }
-"""What each kind of clip shows, by its name; the first eleven have boundaries, the rest have none."""
+"""What each kind of clip shows, by its name. Those named after cuts, dissolves and fades and the short ones have boundaries."""
