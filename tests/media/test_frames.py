@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from thatdam_pipelines.errors import MediaError
-from thatdam_pipelines.media.frames import evenly_spread, frame_at, keyframes, square, still_frame
+from thatdam_pipelines.media.frames import evenly_spread, frame_at, keyframes, still_frame
 
 Clip = Callable[[str], Path]
 RED, LIME, BLUE = (254, 0, 0), (0, 255, 1), (0, 0, 254)
@@ -108,9 +108,3 @@ def test_a_still_is_scaled_to_its_short_edge(tmp_path: Path) -> None:
     frame = still_frame(tmp_path / "still.png", short_edge=224)
     assert (frame.shape, frame.dtype) == ((224, 336, 3), np.uint8)
     assert color_of(frame) == pytest.approx((0, 128, 128), abs=1)
-
-
-def test_square_is_the_middle() -> None:
-    frame = np.zeros((4, 8, 3), np.uint8)
-    frame[:, 2:6] = 255
-    assert square(frame, 4).shape == (4, 4, 3) and square(frame, 4).min() == 255

@@ -144,15 +144,10 @@ def still_frame(path: Path, *, short_edge: int, name: str | None = None, max_pix
 
     from thatdam_pipelines.media.stills import open_still
 
-    picture = open_still(path, max_pixels, name=name)
+    # Reduced while it is decoded; up to 4:1 the short edge is still large enough then.
+    picture = open_still(path, max_pixels, name=name, at_least=4 * short_edge)
     size = _scaled(picture.width, picture.height, short_edge)
     return np.asarray(picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
-
-
-def square(frame: Rgb, size: int) -> Rgb:
-    """The middle ``size`` x ``size`` pixels of a frame whose shorter edge is at least that."""
-    top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
-    return frame[top : top + size, left : left + size]
 
 
 @contextlib.contextmanager
