@@ -39,6 +39,7 @@ from thatdam_pipelines.library.relations import (
     text_literal,
 )
 from thatdam_pipelines.library.schemas import MEDIA, TABLES, Table
+from thatdam_pipelines.library.sql_guard import ALLOWED, LIST, check_reads_only, first_line, short
 from thatdam_pipelines.library.tables import Tables
 from thatdam_pipelines.settings import Settings
 
@@ -49,12 +50,6 @@ EXPORT_FREE_S = 0.25
 EXPORT_SHARE = 20
 """A ledger that takes longer than EXPORT_FREE_S to copy is copied again only when its last copy is older than
 EXPORT_SHARE times what copying took."""
-
-_LIST = "See `thatdam sql --list` for the views and the ready-made queries."
-_ALLOWED = (
-    "The catalogue answers one SELECT (or FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN) over its views."
-)
-_EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,6 @@ def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str,
         QueryError: It is no question the catalogue answers: wrong SQL, a write, other files; or nothing is published.
         OfflineError: The disk with the tables cannot be reached.
     """
-    _check(query)
     try:
         return _answer(settings, query, params)
     except duckdb.IOException as error:
@@ -180,8 +174,8 @@ def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str,
         # A batch was rewritten or merged while the query ran: the catalogue of now knows the files of now.
         return _answer(settings, query, params)
     except duckdb.IOException as error:
-        cause = f"a file of the tables cannot be read ({_first_line(error)})"
-        raise QueryError(_short(query), cause, "Run `thatdam index rebuild catalog`.") from error
+        cause = f"a file of the tables cannot be read ({first_line(error)})"
+        raise QueryError(short(query), cause, "Run `thatdam index rebuild catalog`.") from error
 
 
 def list_views() -> list[ViewInfo]:
@@ -301,36 +295,17 @@ def _tables_there(settings: Settings) -> bool:
     return any((settings.tables_dir / name).is_dir() for name in TABLES)
 
 
-def _check(query: str) -> None:
-    """Let only one statement that reads through.
-
-    Views are files, so the folder of the tables must be open to the connection, for COPY TO as well: what is not a
-    SELECT is refused here.
-    """
-    asked = query
-    try:
-        found = duckdb.extract_statements(query)
-        if len(found) == 1 and found[0].type == duckdb.StatementType.EXPLAIN:
-            asked = _EXPLAIN.sub("", query)
-            found = duckdb.extract_statements(asked)
-    except duckdb.Error as error:
-        raise QueryError(_short(query), _first_line(error), _LIST) from error
-    if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
-        kinds = " and ".join(statement.type.name for statement in found) or "nothing"
-        cause = f"this is {kinds}, and the catalogue is only read" if found else "there is nothing to answer"
-        raise QueryError(_short(query), cause, _ALLOWED)
-
-
 def _answer(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> pl.DataFrame:
     try:
         with open_catalog(settings) as con:
+            check_reads_only(con, query)
             return _frame(con.sql(query, params=params).to_arrow_table())
     except duckdb.IOException:
         raise
     except duckdb.PermissionException as error:
-        raise QueryError(_short(query), "it reads files outside the tables, or the network", _ALLOWED) from error
+        raise QueryError(short(query), "it reads files outside the tables, or the network", ALLOWED) from error
     except duckdb.Error as error:
-        raise QueryError(_short(query), _first_line(error), _LIST) from error
+        raise QueryError(short(query), first_line(error), LIST) from error
 
 
 def _frame(answer: Any) -> pl.DataFrame:
@@ -361,17 +336,6 @@ def _plain(series: pl.Series) -> pl.Series:
         fits = len(whole) == len(series) and whole.null_count() == series.null_count()
         return whole if fits else series.cast(pl.Float64)
     return series
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    advice = next((line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings"))), "")
-    return " ".join(filter(None, [lines[0].rstrip("."), advice.rstrip("?")]))
-
-
-def _short(query: str) -> str:
-    line = " ".join(query.split())
-    return line if len(line) <= 80 else line[:79] + "…"
 
 
 @contextlib.contextmanager
