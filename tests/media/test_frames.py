@@ -103,6 +103,11 @@ def test_a_playlist_has_no_frames(clip: Clip, tmp_path: Path) -> None:
         evenly_spread(path, duration_s=2, count=3, short_edge=32)
 
 
+def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="is gone"):
+        evenly_spread(tmp_path / "gone.mp4", duration_s=2, count=3, short_edge=32)
+
+
 def test_a_still_is_scaled_to_its_short_edge(tmp_path: Path) -> None:
     Image.new("RGB", (900, 600), "teal").save(tmp_path / "still.png")
     frame = still_frame(tmp_path / "still.png", short_edge=224)

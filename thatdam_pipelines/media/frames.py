@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thatdam_pipelines.errors import MediaError
-from thatdam_pipelines.media.containers import READ_BUDGET_BYTES, demuxing, reading
+from thatdam_pipelines.media.containers import demuxing, reading
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -157,7 +157,8 @@ def _video_of(
     """The main picture stream of a file that is opened so that it cannot lead anywhere else."""
     from av.error import FFmpegError
 
-    with reading(path, name, budget=READ_BUDGET_BYTES + 2 * path.stat().st_size) as file:
+    with reading(path, name) as file:
+        file.left += 2 * file.size
         try:
             with demuxing(file, timeout_s, max_pixels) as container:
                 streams = [stream for stream in container.streams.video if _is_moving(stream)]
