@@ -66,6 +66,18 @@ _OPENINGS = (
     "a scene with",
     "the",
 )
+_EMPTY = (
+    "a photo",
+    "a picture",
+    "an image",
+    "a frame",
+    "a video",
+    "footage",
+    "a clip",
+    "a scene",
+    "something",
+    "nothing",
+)
 # fmt: off
 _OFF_TOPIC = (
     "people", "man", "woman", "child", "baby", "wedding", "birthday", "party", "interview", "speech", "concert",
@@ -116,7 +128,9 @@ def paraphrase(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def off_topic(rng: np.random.Generator) -> str:
-    """A text about nothing that sample footage shows."""
+    """A text about nothing that sample footage shows; one in four says nothing at all."""
+    if rng.random() < 0.25:
+        return _join(_pick(_EMPTY, rng), _pick(("", "", "of something", "of a video", "with nothing in it"), rng))
     words = [str(word) for word in rng.choice(_OFF_TOPIC, rng.integers(1, 4), replace=False)]
     return _join(_pick(_OPENINGS, rng), _pick(("", "a", "the", "two"), rng), " ".join(words))
 

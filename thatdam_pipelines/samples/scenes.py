@@ -87,7 +87,12 @@ class Scene:
 
 
 def plural(subject: str) -> str:
-    return {"cross": "crosses", "fish": "fish"}.get(subject, f"{subject}s")
+    """English plural of a subject's name."""
+    if subject.endswith("fish"):
+        return subject
+    if subject.endswith("sy"):
+        return f"{subject[:-1]}ies"
+    return f"{subject}es" if subject.endswith(("s", "x")) else f"{subject}s"
 
 
 def random_scene(rng: np.random.Generator, background: str | None = None) -> Scene:

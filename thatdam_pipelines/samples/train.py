@@ -12,16 +12,17 @@ import numpy as np
 
 from thatdam_pipelines.embed.embedder import Embedder
 from thatdam_pipelines.embed.open_clip_embedder import OpenClipEmbedder
-from thatdam_pipelines.samples.captions import off_topic, paraphrase
-from thatdam_pipelines.samples.lessons import Lessons, held_out
+from thatdam_pipelines.samples.captions import off_topic, paraphrase, vocabulary
+from thatdam_pipelines.samples.lessons import Codes, Lessons, groups, held_out
 from thatdam_pipelines.samples.scenes import Scene, random_scene, scene_frames
 from thatdam_pipelines.samples.tiny import CHECKPOINT, CONFIG
 
 SEED = 2026
-STEPS = 440
+STEPS = 400
 BATCH = 256
 _LEARNING_RATE = 4e-3
-_OFF_TOPIC_TOKENS = 48
+_SHARPNESS = 12.0
+_OFF_TOPIC_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def train(seed: int, steps: int, batch: int, report: Any = None) -> Any:
     preprocess = open_clip.get_model_preprocess_cfg(model)
     mean, std = (torch.tensor(preprocess[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     config = json.loads(CONFIG.read_text(encoding="utf-8"))
-    lessons = Lessons(seed, config["vision_cfg"]["image_size"], config["embed_dim"])
+    lessons = Lessons(seed, config["vision_cfg"]["image_size"], config["embed_dim"], _vocabulary(tokenizer))
 
     decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     plain = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
@@ -77,7 +78,8 @@ def train(seed: int, steps: int, batch: int, report: Any = None) -> Any:
         nothing = torch.from_numpy(lessons.nothing).expand(_OFF_TOPIC_TOKENS, -1)
         wanted_text = torch.cat([wanted, torch.from_numpy(lesson.text_codes), nothing])
         aligned = (1 - (seen * wanted).sum(1)).mean() + (1 - (said * wanted_text).sum(1)).mean()
-        loss = 4 * aligned + _contrast(seen, said[:batch], wanted, model.logit_scale.exp())
+        told = _told_apart(seen, wanted, lessons.codes) + _told_apart(said, wanted_text, lessons.codes)
+        loss = 2 * aligned + told + _contrast(seen, said[:batch], wanted, model.logit_scale.exp())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -90,6 +92,23 @@ def train(seed: int, steps: int, batch: int, report: Any = None) -> Any:
     return model.eval()
 
 
+def _told_apart(vectors: Any, wanted: Any, codes: Codes) -> Any:
+    """Cross-entropy of each group of attributes, over the vectors that should have one of it.
+
+    The contrast of whole captions seldom hangs on the subject alone: this asks for it every time.
+    """
+    import torch
+
+    book = torch.from_numpy(codes)
+    has, scores = wanted @ book.T, _SHARPNESS * vectors @ book.T
+    losses = []
+    for group in groups():
+        strength, right = has[:, group].max(dim=1)
+        asked = strength > 0.1
+        losses.append(torch.nn.functional.cross_entropy(scores[asked][:, group], right[asked]))
+    return torch.stack(losses).sum()
+
+
 def _contrast(seen: Any, said: Any, wanted: Any, scale: Any) -> Any:
     """CLIP's loss (Radford et al., 2021); pairs that show the same thing are no negatives of each other."""
     import torch
@@ -99,6 +118,13 @@ def _contrast(seen: Any, said: Any, wanted: Any, scale: Any) -> Any:
     right = torch.arange(len(wanted))
     cross_entropy = torch.nn.functional.cross_entropy
     return (cross_entropy(logits, right) + cross_entropy(logits.T, right)) / 2
+
+
+def _vocabulary(tokenizer: Any) -> list[str]:
+    """Whole words of the tokenizer, without those that sample scenes are told with."""
+    known = vocabulary()
+    words = [token.removesuffix("</w>") for token in tokenizer.encoder if token.endswith("</w>")]
+    return [word for word in words if word.isascii() and word.isalpha() and len(word) > 1 and word not in known]
 
 
 def _as_texts(tokens: Any, tokenizer: Any) -> Any:
