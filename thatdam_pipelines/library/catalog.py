@@ -43,7 +43,7 @@ from thatdam_pipelines.library.sql_guard import ALLOWED, LIST, check_reads_only,
 from thatdam_pipelines.library.tables import Tables
 from thatdam_pipelines.settings import Settings
 
-COMPACT_ABOVE = 100
+COMPACT_ABOVE = 50
 """Publishing first compacts a library in which more batches than this would be read from their own files."""
 
 EXPORT_FREE_S = 0.25
