@@ -15,9 +15,24 @@ from thatdam_pipelines.settings import Settings, get_settings
 Clip = Callable[[Path, float], Path]
 
 
+@pytest.fixture(scope="session")
+def environment() -> Callable[[Path], dict[str, str]]:
+    """Variables for a home in which everything settles at once and nothing is waited for."""
+    return lambda home: {
+        "THATDAM_HOME": str(home),
+        "THATDAM_EMBEDDER": "descriptor",
+        "THATDAM_WORKERS": "2",
+        "THATDAM_SETTLE_SECONDS": "0",
+        "THATDAM_BATCH_WAIT_SECONDS": "0",
+        "THATDAM_DISK_RESERVE_BYTES": "0",
+    }
+
+
 @pytest.fixture
-def home_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings of this process: everything settles at once, nothing is waited for."""
+def home_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Callable[[Path], dict[str, str]]
+) -> Iterator[Settings]:
+    """Settings of this process, read from the environment as in a run."""
     for name, value in environment(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
@@ -36,17 +51,6 @@ def instance(home_settings: Settings, prepared_instance: Path) -> Iterator[dg.Da
     shutil.copytree(prepared_instance, home_settings.dagster_dir)
     with open_instance(home_settings, capture_output=False) as opened:
         yield opened
-
-
-def environment(home: Path) -> dict[str, str]:
-    return {
-        "THATDAM_HOME": str(home),
-        "THATDAM_EMBEDDER": "descriptor",
-        "THATDAM_WORKERS": "2",
-        "THATDAM_SETTLE_SECONDS": "0",
-        "THATDAM_BATCH_WAIT_SECONDS": "0",
-        "THATDAM_DISK_RESERVE_BYTES": "0",
-    }
 
 
 @pytest.fixture(scope="session")

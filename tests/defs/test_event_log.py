@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
 from thatdam_pipelines.defs.maintenance.event_log import trim_event_log
@@ -44,12 +45,16 @@ def worked_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which two batches were stored twice and a third failed."""
     home = tmp_path_factory.mktemp("event_log") / "home"
     with open_instance(Settings(home=home)) as instance:
-        instance.add_dynamic_partitions("event_log_batch", ["a", "b", "c"])
-        job = DEFS.resolve_job_def("store")
-        for batch in ("a", "b", "c", "a", "b"):
-            job.execute_in_process(instance=instance, partition_key=batch, raise_on_error=False)
-        dg.materialize([published, stored.to_source_asset()], instance=instance, selection="published")
+        work_in(instance)
     return home
+
+
+def work_in(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("event_log_batch", ["a", "b", "c"])
+    job = DEFS.resolve_job_def("store")
+    for batch in ("a", "b", "c", "a", "b"):
+        job.execute_in_process(instance=instance, partition_key=batch, raise_on_error=False)
+    dg.materialize([published, stored.to_source_asset()], instance=instance, selection="published")
 
 
 @pytest.fixture
@@ -144,3 +149,13 @@ def test_a_batch_can_be_run_again_after_trimming(instance: dg.DagsterInstance) -
     time.sleep(0.01)
     assert DEFS.resolve_job_def("store").execute_in_process(instance=instance, partition_key="a").success
     assert instance.get_materialized_partitions(dg.AssetKey("stored")) == {"a", "b"}
+
+
+def test_a_log_in_postgres_is_trimmed_alike(tmp_path: Path, postgres_url: str) -> None:
+    storage = {"postgres": {"postgres_url": postgres_url, "should_autocreate_tables": True}}
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path), overrides={"storage": storage})) as instance:
+        work_in(instance)
+        before, rows_before = standing(instance), rows(instance)
+        report = trim_event_log(instance, keep_days=0)
+        assert standing(instance) == before
+        assert rows(instance) < rows_before / 10 and report.events == rows_before - rows(instance)
