@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -303,6 +304,18 @@ def test_while_the_server_runs_everybody_talks_to_it(library: Library, server: s
             reader.vector_of(SPACE, "l2", f"{media_id(2)}:s000000000"), unit_vector(21), atol=1e-6
         )
         assert writer._connection.is_server
+
+
+def test_a_proxy_of_the_network_is_not_asked_for_the_server(
+    library: Library, server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with VectorIndex(library.settings) as index:
+        assert index.counts(SPACE)["l0"] == 0
+        assert index._connection.is_server
+    assert os.environ.get("no_proxy") is None
 
 
 def test_what_the_server_indexed_is_there_when_it_has_ended(

@@ -92,18 +92,19 @@ class Connection:
 
     def __init__(self, settings: Settings, wait_s: float) -> None:
         import chromadb
+        from chromadb.config import Settings as ChromaSettings
 
         folder = settings.vectors_dir
         # Chroma would read the .env of whatever folder we happen to be in.
-        quiet = chromadb.Settings(_env_file=None, anonymized_telemetry=False)
+        quiet = ChromaSettings(_env_file=None, anonymized_telemetry=False)
         server, self._lock = _server_or_lock(folder, time.monotonic() + wait_s)
         self.is_server = server is not None
         try:
-            self.client: Any = (
-                chromadb.HttpClient(server.host, server.port, settings=quiet)
-                if server is not None
-                else chromadb.PersistentClient(folder, settings=quiet)
-            )
+            if server is not None:
+                with _without_proxy(server.host):
+                    self.client: Any = chromadb.HttpClient(server.host, server.port, settings=quiet)
+            else:
+                self.client = chromadb.PersistentClient(folder, settings=quiet)
         except BaseException:
             self._unlock()
             raise
@@ -117,6 +118,20 @@ class Connection:
         if self._lock is not None:
             _release(self._lock)
             self._lock = None
+
+
+@contextlib.contextmanager
+def _without_proxy(host: str) -> Iterator[None]:
+    """Clients made inside reach ``host`` directly: theirs take the proxy from the environment, loopback included."""
+    before = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = ",".join(filter(None, [before or os.environ.get("NO_PROXY"), host]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["no_proxy"]
+        else:
+            os.environ["no_proxy"] = before
 
 
 def _server_or_lock(folder: Path, deadline: float) -> tuple[VectorServer | None, IO[str] | None]:
