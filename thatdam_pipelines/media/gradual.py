@@ -53,7 +53,7 @@ class FadeLimits:
         black: Greatest mean luma of the middle of a fade through black.
         white: Least mean luma of the middle of a fade through white.
         side_s: Time on either side in which the shots are fully seen.
-        same: Greatest difference of structure between a shot and its half faded picture.
+        bend: Greatest distance of a frame from the straight way between a shot and the blank, by its length.
     """
 
     blank: float = 0.012
@@ -61,7 +61,7 @@ class FadeLimits:
     black: float = 0.12
     white: float = 0.8
     side_s: float = 1.5
-    same: float = 0.45
+    bend: float = 0.4
 
 
 _SAMPLE_S = 0.08
@@ -137,14 +137,12 @@ def _likely(samples: _Samples, length: int, limits: DissolveLimits) -> Ints:
 def _evidence(samples: _Samples, starts: Ints, length: int, limits: DissolveLimits) -> Floats:
     """Weighted evidence of a dissolve from each start, minus infinity where a limit is not reached."""
     way = places(samples.cells[starts[:, None] + np.arange(length + 1)])
+    along, aside = _along_and_aside(way)
     whole = way[:, -1] - way[:, 0]
     distance = np.sqrt((whole**2).sum(axis=1))
     ahead = whole / distance[:, None]
-    offset = way - way[:, :1]
-    along = np.einsum("nlc,nc->nl", offset, ahead)
-    aside = np.sqrt(np.maximum((offset**2).sum(axis=2) - along**2, 0))
-    bend = np.sqrt((aside[:, 1:-1] ** 2).mean(axis=1)) / distance
-    pace = np.diff(along, axis=1).max(axis=1) / distance * length
+    bend = np.sqrt((aside[:, 1:-1] ** 2).mean(axis=1))
+    pace = np.diff(along, axis=1).max(axis=1) * length
     stride = way[:, _STRAIGHT:] - way[:, :-_STRAIGHT]
     heading = np.einsum("nlc,nc->nl", stride, ahead) / (np.sqrt((stride**2).sum(axis=2)) + _STILL)
     steady = np.sort(heading, axis=1)[:, int(heading.shape[1] * 0.15)]
@@ -190,7 +188,7 @@ def _fades(samples: _Samples, limits: FadeLimits) -> list[Transition]:
             continue
         start = _side(contrast[max(0, first - reach) : first][::-1], shown_before)
         end = _side(contrast[last + 1 : last + 1 + reach], shown_after)
-        if not _is_same(samples, first - start, first, limits) or not _is_same(samples, last + end, last, limits):
+        if max(_bend(samples, first - start, first), _bend(samples, last + end, last)) > limits.bend:
             continue
         times = samples.times_s
         score = limits.depth * shown / max(least, limits.depth * shown / 10)
@@ -204,10 +202,19 @@ def _side(contrast: Floats, shown: float) -> int:
     return int(np.argmax(contrast >= 0.85 * shown)) + 1
 
 
-def _is_same(samples: _Samples, shown: int, blank: int, limits: FadeLimits) -> bool:
-    """Whether what is seen halfway to the blank is the shot itself, only fainter: not so when something passes by."""
-    halfway = samples.cells[(shown + blank) // 2]
-    return bool(structure(samples.cells[shown], halfway, samples.weights) <= limits.same)
+def _bend(samples: _Samples, shown: int, blank: int) -> float:
+    """Distance of the frames between from the straight way, as of a dissolve into the blank."""
+    way = places(samples.cells[min(shown, blank) : max(shown, blank) + 1])
+    return float(_along_and_aside(way[None])[1][0, 1:-1].max(initial=0.0))
+
+
+def _along_and_aside(way: Floats) -> tuple[Floats, Floats]:
+    """Where frames ``[n, l, 72]`` lie along the straight way from first to last, and how far aside, by its length."""
+    whole = way[:, -1:] - way[:, :1]
+    length = np.sqrt((whole**2).sum(axis=2)) + 1e-6
+    offset = (way - way[:, :1]) / length[..., None]
+    along = (offset * whole).sum(axis=2) / length
+    return along, np.sqrt(np.maximum((offset**2).sum(axis=2) - along**2, 0))
 
 
 def _runs(flags: Flags) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Per-frame measures: what scene detection, motion and brightness need to know of every frame, in about 100 bytes.
+"""Per-frame measures: what scene detection, motion and brightness need to know of every frame, in about 130 bytes.
 
 The pass that makes the proxy pipes every frame, made very small, out of the same ffmpeg: ``SMALL_FILTER`` says how,
 ``FrameMeasures`` turns the stream of small frames into one row a frame. Pictures are never kept.
@@ -131,23 +131,6 @@ class FrameMeasures:
         )
         self._before = frames[-1:].copy()
         self._waiting = 0
-
-
-def motion(measures: pl.DataFrame, start_s: float, end_s: float) -> float | None:
-    """Luma change a second in ``[start_s, end_s)``: the sum of ``diff_luma`` by the seconds, at most 1.
-
-    None where no frame lies in it.
-    """
-    inside = measures.filter((pl.col("time_s") >= start_s) & (pl.col("time_s") < end_s))["diff_luma"]
-    if inside.is_empty() or end_s <= start_s:
-        return None
-    return min(1.0, float(inside.sum()) / (end_s - start_s))
-
-
-def brightness(measures: pl.DataFrame, start_s: float, end_s: float) -> float | None:
-    """Mean luma in ``[start_s, end_s)``, 0 to 1; None where no frame lies in it."""
-    inside = measures.filter((pl.col("time_s") >= start_s) & (pl.col("time_s") < end_s))["luma_mean"]
-    return None if inside.is_empty() else min(1.0, max(0.0, float(inside.mean())))  # type: ignore[arg-type]
 
 
 def _measure(frames: UInt8, width: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -1,85 +1,26 @@
-"""Clips whose cuts are known: the set that scene detection is chosen, measured and tested by.
+"""The kinds of clips that scene detection is chosen, measured and tested by.
 
 Each kind of clip asks one question: is this hard cut found, is that flash left alone? Everything follows from a seed;
 two seeds share no picture, so that what is tuned on one can be measured on another.
 """
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from thatdam_pipelines.media.measures import SMALL_FILTER, FrameMeasures
 from thatdam_pipelines.samples import shots
+from thatdam_pipelines.samples.known_clips import CLOCK, Boundary, KnownClip
 from thatdam_pipelines.samples.shots import SIZE, Camera, Picture, Rng, Shot
 
 Rate = int | str
 RATES: tuple[Rate, ...] = (25, 30, 60, "vfr")
 """Frames a second; ``vfr`` is a phone: about 30, down to 12 in the dark, with frames dropped."""
 
-CLOCK = 90_000
-"""Ticks a second of the clips' time stamps."""
+TUNING_SEEDS, HELD_OUT_SEEDS = (1, 2), (101, 102)
+"""Every limit was chosen on the first; every figure that is told is measured on the others."""
 
 Effect = Callable[[Picture, int, float], Picture]
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """Where one shot becomes another: ``kind`` is cut, dissolve or fade; a cut starts and ends at its first frame."""
-
-    kind: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class KnownClip:
-    """A clip not yet rendered.
-
-    Args:
-        name: Kind, rate and number.
-        kind: Question it asks: one of ``KINDS``.
-        times_s: Presentation time of each frame.
-        boundaries: Every place where a scene begins but the first.
-        crf: x264 quality; higher is worse.
-        picture: Renders one frame, RGB uint8 ``[180, 320, 3]``, given its index.
-    """
-
-    name: str
-    kind: str
-    times_s: tuple[float, ...]
-    boundaries: tuple[Boundary, ...]
-    crf: int
-    picture: Callable[[int], npt.NDArray[np.uint8]]
-
-    @property
-    def duration_s(self) -> float:
-        return 2 * self.times_s[-1] - self.times_s[-2]
-
-    def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
-        return (self.picture(index) for index in range(len(self.times_s)))
-
-    def write(self, path: Path) -> Path:
-        """Encode as H.264 with its own time stamps; returns ``path``."""
-        import av
-
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=30)
-            stream.width, stream.height = SIZE
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"preset": "veryfast", "crf": str(self.crf), "threads": "1"}
-            stream.codec_context.time_base = stream.time_base = Fraction(1, CLOCK)
-            for time_s, pixels in zip(self.times_s, self.frames(), strict=True):
-                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pts, frame.time_base = round(time_s * CLOCK), Fraction(1, CLOCK)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        return path
 
 
 def known_clips(
@@ -90,24 +31,6 @@ def known_clips(
         for rate in rates:
             rng = np.random.default_rng([seed, list(KINDS).index(kind), 0 if rate == "vfr" else int(rate)])
             yield KINDS[kind](kind, rate, rng, seconds)
-
-
-def measured(path: Path) -> pl.DataFrame:
-    """Measures of a clip, from small frames that ffmpeg pipes as the proxy pass does."""
-    import av
-    import imageio_ffmpeg
-
-    measures = FrameMeasures()
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-threads", "1", "-i", f"file:{path}"]
-    command += ["-vf", SMALL_FILTER, "-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK}"]
-    command += ["-c:v", "rawvideo", "-f", "nut", "pipe:1"]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE) as process,
-        av.open(process.stdout, "r", format="nut") as container,
-    ):
-        for frame in container.decode(video=0):
-            measures.add(frame.time or 0.0, frame.to_ndarray().astype(np.uint8, copy=False))
-    return measures.frame()
 
 
 def _times(rate: Rate, seconds: float, rng: Rng) -> tuple[float, ...]:
@@ -426,4 +349,4 @@ KINDS: dict[str, Callable[[str, Rate, Rng, float], KnownClip]] = {
     "held frames": _one_take_kind(_held),
     "lamp": _one_take_kind(_switched),
 }
-"""What each kind of clip shows, by its name. Those named after cuts, dissolves and fades and the short ones have boundaries."""
+"""How each kind of clip is made. Those named after cuts, dissolves and fades have boundaries, and ``short``."""
