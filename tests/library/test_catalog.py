@@ -21,12 +21,14 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger_tables import METADATA
 from thatdam_pipelines.library.schemas import (
     EMBEDDINGS_L2,
+    FAILURE_TABLES,
     LOCATIONS,
     MEDIA,
     PROBES,
     PROBES_FAILURES,
     PROXIES,
     PROXIES_FAILURES,
+    RAW_MEDIA_FAILURES,
     SCENES,
     TABLES,
     Table,
@@ -193,6 +195,13 @@ def test_every_view_and_column_is_described_in_the_catalogue_itself(view: catalo
         filled, "SELECT comment FROM duckdb_views() WHERE schema_name = 'main' AND view_name = ?", [view.name]
     )
     assert comment.item() == view.description and view.description.startswith(view.title)
+
+
+def test_no_failure_is_left_out_of_failures_and_media() -> None:
+    views = {path.stem: path.read_text() for path in (project_file("sql") / "views").glob("*.sql")}
+    for table in FAILURE_TABLES:
+        assert f"facts.{table.name}\n" in views["failures"]
+        assert table is RAW_MEDIA_FAILURES or f"facts.{table.name}\n" in views["media"].replace(" UNION", "\n")
 
 
 def test_every_column_that_a_view_describes_is_one_it_has() -> None:

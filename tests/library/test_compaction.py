@@ -15,9 +15,9 @@ import pytest
 
 from thatdam_pipelines.errors import TableError
 from thatdam_pipelines.library import catalog
-from thatdam_pipelines.library.compaction import compact, fresh_batches, remove_retired
+from thatdam_pipelines.library.compaction import compact, fresh_batches, remove_retired, to_rewrite
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.projections import COMPACT_FOLDER, load_segments, projections
+from thatdam_pipelines.library.projections import COMPACT_FOLDER, Coverage, Live, Segment, load_segments, projections
 from thatdam_pipelines.library.schemas import LOCATIONS, PROBES, PROXIES, SCENES, TABLES, TAGS, Table
 from thatdam_pipelines.samples.library_rows import made_up_batch, write_batch
 from thatdam_pipelines.settings import Settings
@@ -114,20 +114,19 @@ def test_ten_new_batches_do_not_rewrite_what_was_merged(library: Library) -> Non
     assert old.stat() == stamp
 
 
-def test_segments_stay_few_and_a_row_is_rewritten_seldom(library: Library) -> None:
+def test_segments_stay_few_and_a_batch_is_rewritten_seldom() -> None:
+    sizes: list[int] = []
     rewritten = 0
-    for number in range(16):
-        add(library, number, files=1)
-        rewritten += compact(library, quiet_s=0).rewritten_rows
-        assert len(segments(library)) <= 5
-    assert len(answers(library, ("media",))["media"]) == 16
-    assert rewritten < 4 * made_rows(library), "at most log2(batches) times a row, over all tables"
-
-
-def made_rows(library: Library) -> int:
-    return sum(
-        segment.rows for projection in projections() for segment in load_segments(library.tables.root, projection)
-    )
+    for number in range(1, 501):
+        new = 1 + 7 * number % 20
+        held = [Live(Segment("", size, dict.fromkeys(map(str, range(size)), "")), frozenset(map(str, range(size))))
+                for size in sizes]  # fmt: skip
+        again = to_rewrite(Coverage(held), new)
+        rewritten += sum(len(live.batches) for live in again)
+        sizes = [len(live.batches) for live in held if live not in again]
+        sizes.append(new + sum(len(live.batches) for live in again))
+        assert len(sizes) <= 13 and sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) > 5_000 and rewritten < 12 * sum(sizes), "about log2(batches)"
 
 
 def test_a_batch_whose_stages_are_still_at_work_is_not_merged_yet(library: Library) -> None:
@@ -215,7 +214,7 @@ with Library(Settings(home=Path(sys.argv[1]))) as library:
 def test_killed_at_any_point_it_loses_and_doubles_nothing(library: Library, settings: Settings) -> None:
     add(library, *range(4))
     expected = answers(library)
-    for turn in range(4):
+    for turn in range(3):
         add(library, 10 + turn)
         library.tables.write(TAGS, "b0001", library.tables.read(TAGS, "b0001").head(4 - turn % 2))
         child = subprocess.Popen(
@@ -223,7 +222,7 @@ def test_killed_at_any_point_it_loses_and_doubles_nothing(library: Library, sett
         )
         assert child.stdout is not None
         child.stdout.readline()
-        time.sleep(0.2 * turn)
+        time.sleep(0.3 * turn)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()

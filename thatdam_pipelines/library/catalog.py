@@ -20,10 +20,11 @@ from thatdam_pipelines.library.exports import EXPORT_FOLDER, EXPORTS
 from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.projections import (
+    Coverage,
     Stamps,
-    coverage,
+    cover,
     fresh_relation,
-    load_segments,
+    most_fresh,
     projections,
     relation,
     scan,
@@ -106,19 +107,20 @@ def publish(library: Library) -> CatalogReport:
         _refuse_to_forget(settings, stamps)
         exported = _export_ledger(library)
         batches = {batch_id for found in stamps.values() for batch_id in found}
-        fresh = _most_fresh(tables, stamps)
-        if fresh > COMPACT_ABOVE and compact(library).merged:
+        covered = cover(tables, stamps)
+        if most_fresh(covered) > COMPACT_ABOVE and compact(library).merged:
             stamps = scan(tables)
-            fresh = _most_fresh(tables, stamps)
+            covered = cover(tables, stamps)
         files = sum(len(found) for found in stamps.values())
         with replacing(settings.catalog_path) as part:
             part.unlink(missing_ok=True)
             with duckdb.connect(str(part)) as con:
-                views = _create_views(con, tables, stamps)
+                views = _create_views(con, tables, stamps, covered)
                 con.execute("CREATE TABLE facts.published (at_utc TIMESTAMPTZ, batches BIGINT, files BIGINT)")
                 con.execute("INSERT INTO facts.published VALUES (?, ?, ?)", [datetime.now(UTC), len(batches), files])
         remove_retired(tables.root)
     path = str(settings.catalog_path)
+    fresh = most_fresh(covered)
     return CatalogReport(path, len(views), len(batches), files, fresh, exported, time.monotonic() - started)
 
 
@@ -181,7 +183,9 @@ def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str,
 def list_views() -> list[ViewInfo]:
     """Every view with its columns, as an empty library has them."""
     with duckdb.connect() as con:
-        views = _create_views(con, Tables(Path("/nonexistent")), {name: {} for name in TABLES})
+        nothing = Tables(Path("/nonexistent"))
+        stamps = scan(nothing)
+        views = _create_views(con, nothing, stamps, cover(nothing, stamps))
         found = con.execute(
             "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
             "WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
@@ -197,13 +201,15 @@ def list_queries() -> list[ReadyQuery]:
     return [ReadyQuery(query.name, query.title, query.sql) for query in statements("queries")]
 
 
-def _create_views(con: duckdb.DuckDBPyConnection, tables: Tables, stamps: Stamps) -> list[Statement]:
+def _create_views(
+    con: duckdb.DuckDBPyConnection, tables: Tables, stamps: Stamps, covers: Mapping[str, Coverage]
+) -> list[Statement]:
     """Every relation and view, documented, in one transaction."""
     made = ["BEGIN", "CREATE SCHEMA facts", "CREATE SCHEMA fresh", "CREATE SCHEMA ledger"]
     views = {view.name: view for view in statements("views")}
     wide = ""
     for projection in projections():
-        covered = coverage(projection, load_segments(tables.root, projection), stamps)
+        covered = covers[projection.name]
         if projection.name == MEDIA.name:
             made += projection.fresh_views("fresh", tables, covered.fresh, stamps)
             wide = relation(projection, tables.root, covered, projection.sql.replace("facts.", "fresh."))
@@ -271,10 +277,6 @@ def _export_ledger(library: Library) -> bool:
     with replacing(took) as part:
         part.write_text(str(time.monotonic() - started))
     return True
-
-
-def _most_fresh(tables: Tables, stamps: Stamps) -> int:
-    return max(len(coverage(made, load_segments(tables.root, made), stamps).fresh) for made in projections())
 
 
 def _refuse_to_forget(settings: Settings, stamps: Stamps) -> None:

@@ -26,9 +26,11 @@ from thatdam_pipelines.library.projections import (
     Projection,
     Segment,
     Stamps,
+    cover,
     coverage,
     load_segments,
     manifest_path,
+    most_fresh,
     projections,
     scan,
     segment_folder,
@@ -83,7 +85,7 @@ def compact(library: Library, *, quiet_s: float = QUIET_S) -> CompactionReport:
             segments = load_segments(tables.root, projection)
             covered = coverage(projection, segments, stamps)
             quiet = _quiet(projection, covered.fresh, stamps, quiet_s)
-            again = _to_rewrite(covered, len(quiet))
+            again = to_rewrite(covered, len(quiet))
             if quiet or again:
                 kept = [live.segment for live in covered.live if live not in again]
                 made, unread = _merge(con, tables, projection, quiet, again, stamps)
@@ -98,9 +100,7 @@ def compact(library: Library, *, quiet_s: float = QUIET_S) -> CompactionReport:
 
 def fresh_batches(library: Library) -> int:
     """The most batches that any projection still reads from their own files."""
-    stamps = scan(library.tables)
-    root = library.tables.root
-    return max(len(coverage(made, load_segments(root, made), stamps).fresh) for made in projections())
+    return most_fresh(cover(library.tables, scan(library.tables)))
 
 
 def remove_retired(root: Path, older_than_s: float = RETIRED_S) -> int:
@@ -122,8 +122,11 @@ def remove_retired(root: Path, older_than_s: float = RETIRED_S) -> int:
     return removed
 
 
-def _to_rewrite(covered: Coverage, new: int) -> list[Live]:
-    """Segments to merge with ``new`` batches, so that each that stays holds at least twice as many as the next."""
+def to_rewrite(covered: Coverage, new: int) -> list[Live]:
+    """Segments to merge with ``new`` batches: then each that stays holds at least twice as many as the next smaller.
+
+    Those a quarter of which is stale are merged as well.
+    """
     stale = [live for live in covered.live if 4 * len(live.stale) >= len(live.segment.marks)]
     chosen = list(stale)
     size = new + sum(len(live.batches) for live in stale)

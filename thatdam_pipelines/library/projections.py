@@ -144,6 +144,16 @@ def coverage(projection: Projection, segments: Sequence[Segment], stamps: Stamps
     return Coverage(live[::-1], sorted(left))
 
 
+def cover(tables: Tables, stamps: Stamps) -> dict[str, Coverage]:
+    """By projection, where the rows of every batch are to be read as the manifests are now."""
+    return {made.name: coverage(made, load_segments(tables.root, made), stamps) for made in projections()}
+
+
+def most_fresh(covered: Mapping[str, Coverage]) -> int:
+    """The most batches that any projection reads from their own files."""
+    return max(len(one.fresh) for one in covered.values())
+
+
 def relation(projection: Projection, root: Path, covered: Coverage, fresh_sql: str) -> str:
     """A SELECT of every row of a projection: segments, less what is stale in them, and ``fresh_sql`` for the rest."""
     folder = segment_folder(root, projection)
