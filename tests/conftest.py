@@ -1,4 +1,4 @@
-"""What every test may use: settings of a throwaway home, and a real Postgres."""
+"""What every test may use: settings of a throwaway home, a real Postgres and a real S3 server."""
 
 import os
 from collections.abc import Iterator
@@ -69,3 +69,28 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
     result = ingest_paths(settings, [folder / "drop"], "copy", wait=True, console=Console(quiet=True))
     assert result.finished
     return Footage(settings, files, result)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Address of a real S3 server on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_settings(settings: Settings, s3_server: str, tmp_path: Path) -> Settings:
+    """Settings whose media store is a fresh bucket on the session's S3 server."""
+    import s3fs
+
+    bucket = f"media-{abs(hash(tmp_path)):x}"
+    made = settings.model_copy(
+        update={"s3_endpoint": s3_server, "s3_key": "key", "s3_secret": "secret", "media": f"s3://{bucket}/library"}
+    )
+    s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=s3_server).mkdir(bucket)
+    return made

@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,30 +18,6 @@ from thatdam_pipelines.settings import Settings
 
 BATCH = "20261120T210509-0a1b2c3d"
 KEY = f"raw/2026/11/20/{BATCH}/CARD/clip.mov"
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """Address of a real S3 server on loopback."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_settings(settings: Settings, s3_server: str, tmp_path: Path) -> Settings:
-    import s3fs
-
-    bucket = f"media-{abs(hash(tmp_path)):x}"
-    made = settings.model_copy(
-        update={"s3_endpoint": s3_server, "s3_key": "key", "s3_secret": "secret", "media": f"s3://{bucket}/library"}
-    )
-    s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=s3_server).mkdir(bucket)
-    return made
 
 
 @pytest.fixture(params=["disk", "s3"])

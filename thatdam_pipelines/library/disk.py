@@ -125,23 +125,18 @@ class Disk:
         self._require_mounted()
         folder = self.path(key)
         self._make_folder(folder)
-        # The kernel lets go of the lock when the process dies, however it dies.
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreError(
-                    folder, "another process is writing to it", "Wait until that run ended, then run this again."
-                ) from error
-            for leftover in folder.rglob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
-                leftover.unlink()
-            try:
-                yield
-            finally:
-                _remove_empty(folder)
-        finally:
-            os.close(descriptor)
+            with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                for leftover in folder.rglob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
+                    leftover.unlink()
+                try:
+                    yield
+                finally:
+                    _remove_empty(folder)
+        except BlockingIOError as error:
+            raise StoreError(
+                folder, "another process is writing to it", "Wait until that run ended, then run this again."
+            ) from error
 
     def _take_over(self, source: Path, target: Path) -> Digest | None:
         """Give a file of this disk its name in the store; None when only a copy will do."""
@@ -272,18 +267,13 @@ class Disk:
 
     def _adopt(self, marker: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        part = self.root / _part_name(MARKER)
-        part.write_text(secrets.token_hex(8))
-        try:
-            if not self._name(part, marker):
-                self._rename(part, marker)
-        except OverwriteError:
-            # It was a store already, or another process just made it one.
-            pass
-        finally:
-            part.unlink(missing_ok=True)
-        with replacing(self._witness) as witness:
-            witness.write_text(marker.read_text())
+        # It may be a store already, and other processes may be opening it for the first time too.
+        with _locked(self.root, fcntl.LOCK_EX):
+            if not marker.exists():
+                with replacing(marker) as part:
+                    part.write_text(secrets.token_hex(8))
+            with replacing(self._witness) as part:
+                part.write_text(marker.read_text())
 
     def _require_space(self, source: Path) -> None:
         try:
@@ -336,6 +326,22 @@ def _part_name(name: str) -> str:
     # The hash stands for the name, which may itself be as long as a name can be.
     token = blake3(os.fsencode(name)).hexdigest()[:16]
     return f"{_PART_PREFIX}{token}.{os.getpid()}.{threading.get_ident()}{PART_SUFFIX}"
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    """Hold a lock on a folder. The kernel lets go of it when the process dies, however it dies."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, kind)
+        except OSError as error:
+            # Some network disks have no locks.
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_empty(top: Path) -> None:

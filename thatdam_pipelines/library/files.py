@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,11 +39,13 @@ def fsync_dir(folder: Path) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a path beside ``target`` to write to; on success it is fsynced and renamed over ``target``.
 
-    On an exception the half-written file is removed and ``target`` is as it was. After a kill the leftover ends in
-    ``.part`` and the next writer of ``target`` in the same process replaces it.
+    On an exception the half-written file is removed and ``target`` is as it was. What a killed process of this machine
+    left half-written is removed by the next writer of ``target``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}{PART_SUFFIX}")
+    mine = f".{target.name}.{os.uname().nodename}."
+    _remove_leftovers(target.parent, mine)
+    part = target.with_name(f"{mine}{os.getpid()}.{threading.get_ident()}{PART_SUFFIX}")
     try:
         yield part
         with part.open("rb") as written:
@@ -52,3 +55,22 @@ def replacing(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         raise
     fsync_dir(target.parent)
+
+
+def _remove_leftovers(folder: Path, prefix: str) -> None:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    for name in names:
+        pid = name.removeprefix(prefix).partition(".")[0]
+        if name.endswith(PART_SUFFIX) and pid.isdecimal() and not _is_alive(int(pid)):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -112,6 +112,8 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     library.store.flush()
     owned = library.ledger.claim_contents(batch.batch_id, [file.content(batch.batch_id) for file in taken])
 
+    # A killed run may have written the contents and not yet their places: those are placed now.
+    contents = contents.filter(pl.col("media_id").is_in(places["media_id"].to_list()))
     firsts = set(contents["media_id"])
     new_contents, new_places = [], []
     cards = read_structure([escape_name(file.rel_path) for file in files])
@@ -134,7 +136,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     library.tables.write(MEDIA, batch.batch_id, contents)
     library.tables.write(LOCATIONS, batch.batch_id, places)
     library.tables.write(RAW_MEDIA_FAILURES, batch.batch_id, failures)
-    _settle_accounts(library, batch, files, places, taking)
+    _settle_accounts(library, batch, files, places, failures, taking)
     return StageReport(
         stage="raw_media",
         batch_id=batch.batch_id,
@@ -156,7 +158,12 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
 
 
 def _settle_accounts(
-    library: Library, batch: Batch, files: list[KnownFile], places: pl.DataFrame, taking: Taking
+    library: Library,
+    batch: Batch,
+    files: list[KnownFile],
+    places: pl.DataFrame,
+    failures: pl.DataFrame,
+    taking: Taking,
 ) -> None:
     """With the tables written: take away what was to be moved, and tell the ledger what became of each file."""
     rows = {row["source_path"]: row for row in places.iter_rows(named=True)}
@@ -174,12 +181,17 @@ def _settle_accounts(
                 _remove_duplicate(library, row, source, found, taking.proven)
             emptied.add(source.parent)
         (moved if batch.mode == "move" and not source.is_symlink() and not source.exists() else done).append(found)
-    failed = {file.rel_path: error.cause for file, error in taking.failed.items()}
+    _remove_emptied(Path(batch.root), emptied)
+    reasons = {row["path"]: row["reason"] for row in failures.iter_rows(named=True)}
+    failed = {
+        file.rel_path: reasons[source_text(file)]
+        for file in files
+        if source_text(file) in reasons and (file.state == "claimed" or file in taking.failed)
+    }
     if done or moved or failed:
         library.ledger.mark_files(batch.batch_id, done=done, moved=moved, failed=failed)
     if taking.returned:
         library.ledger.release_files(batch.batch_id, taking.returned.values(), datetime.now(UTC))
-    _remove_emptied(Path(batch.root), emptied)
 
 
 def _remove_duplicate(
