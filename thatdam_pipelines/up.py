@@ -19,12 +19,15 @@ from rich.console import Console
 
 from thatdam_pipelines.errors import SettingsError, ThatdamError
 from thatdam_pipelines.instance import prepare_instance
+from thatdam_pipelines.library.chroma import SERVER_NOTE, owning
 from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.processes import Service, Services
 from thatdam_pipelines.settings import Settings, project_file
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 START_LIMIT_S = 180.0
+VECTORS_WAIT_S = 30.0
+"""Longest wait for a command that has the vectors open."""
 
 
 def run_platform(settings: Settings, console: Console, *, sample_footage: bool) -> None:
@@ -128,17 +131,18 @@ def _services(settings: Settings) -> Iterator[Services]:
         "web": [sys.executable, "-m", "thatdam_pipelines.web"],
         "dagster": [bin_dir / "dagster", "dev", "-w", project_file("workspace.yaml"), *address, settings.dagster_port],
     }
-    settings.vectors_dir.mkdir(parents=True, exist_ok=True)
-    server_note = settings.vectors_dir / "server.json"
-    try:
-        for name, command in commands.items():
-            services.start(name, [str(part) for part in command], log_dir / f"{name}.log", env)
-        with replacing(server_note) as part:
-            part.write_text(json.dumps({"host": settings.host, "port": settings.chroma_port}))
-        yield services
-    finally:
-        services.stop()
-        server_note.unlink(missing_ok=True)
+    server_note = settings.vectors_dir / SERVER_NOTE
+    with owning(settings.vectors_dir, wait_s=VECTORS_WAIT_S):
+        try:
+            for name, command in commands.items():
+                services.start(name, [str(part) for part in command], log_dir / f"{name}.log", env)
+            vectors = services.running[0].process.pid
+            with replacing(server_note) as part:
+                part.write_text(json.dumps({"host": settings.host, "port": settings.chroma_port, "pid": vectors}))
+            yield services
+        finally:
+            services.stop()
+            server_note.unlink(missing_ok=True)
 
 
 def _wait_until_ready(settings: Settings, services: Services, stop: list[int]) -> None:
@@ -159,8 +163,9 @@ def _wait_until_ready(settings: Settings, services: Services, stop: list[int]) -
 
 
 def _answers(url: str) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with direct.open(url, timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
