@@ -1,11 +1,13 @@
 """Posters, hover sprites and proxies over HTTP, so that the Dagster UI and people can see clips."""
 
+from mimetypes import guess_type
+
 import polars as pl
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from thatdam_pipelines.library.home import Library
@@ -20,6 +22,8 @@ COLUMN_OF = {
     "audio.wav": "audio_path",
 }
 
+CACHED = {"Cache-Control": "max-age=86400"}
+
 
 def create_app(settings: Settings) -> Starlette:
     """The application. Answers only for loopback host names, so that no web page elsewhere can reach it."""
@@ -33,10 +37,9 @@ def create_app(settings: Settings) -> Starlette:
         path = _derivative_path(library, media_id, name)
         if path is None:
             return JSONResponse({"error": f"no {name} of {media_id}"}, status_code=404)
-        address = library.store.url(path)
-        if address.startswith(("http://", "https://")):
-            return RedirectResponse(address)
-        return FileResponse(address, headers={"Cache-Control": "max-age=86400"})
+        if library.store.is_local:
+            return FileResponse(library.store.url(path), headers=CACHED)
+        return Response(library.store.read_bytes(path), media_type=guess_type(path)[0], headers=CACHED)
 
     return Starlette(
         routes=[Route("/health", health), Route("/media/{media_id}/{name}", derivative)],
