@@ -12,7 +12,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._core.storage.tags import RUN_KEY_TAG
 
 from thatdam_pipelines.defs.dead_runs import WORKER_TAG, fail_dead_runs, worker_tag
-from thatdam_pipelines.defs.ingest.outcomes import MAX_OFFERED, batches_to_offer, settle_batches
+from thatdam_pipelines.defs.ingest.outcomes import LEFT_TO_COMMANDS, MAX_OFFERED, batches_to_offer, settle_batches
 from thatdam_pipelines.library.arrivals import Sighting
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.settings import Settings
@@ -92,7 +92,7 @@ def test_a_killed_command_gives_its_batch_back(ledger: Ledger, instance: dg.Dags
     ledger.start_batch(batch, run_of(instance, dg.DagsterRunStatus.STARTED, DEAD))
     settle_batches(ledger, instance)
     assert state(ledger, batch) == "claimed"
-    assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == [batch]
+    assert [offered.batch_id for offered in batches_to_offer(ledger, instance, {"/drop"})] == [batch]
 
 
 def test_a_killed_run_of_the_daemon_is_left_to_its_retry(ledger: Ledger, instance: dg.DagsterInstance) -> None:
@@ -111,9 +111,9 @@ def test_a_claimed_batch_is_offered_until_its_run_begins(ledger: Ledger, instanc
     for status in (None, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING):
         if status is not None:
             run_of(instance, status, {RUN_KEY_TAG: batch}, DAEMONS)
-        assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == [batch]
+        assert [offered.batch_id for offered in batches_to_offer(ledger, instance, {"/drop"})] == [batch]
     ledger.start_batch(batch, run_of(instance, dg.DagsterRunStatus.STARTED, {RUN_KEY_TAG: batch}))
-    assert batches_to_offer(ledger, instance) == []
+    assert batches_to_offer(ledger, instance, {"/drop"}) == []
 
 
 def test_a_batch_whose_run_failed_before_it_began_is_closed_not_lost(
@@ -121,13 +121,13 @@ def test_a_batch_whose_run_failed_before_it_began_is_closed_not_lost(
 ) -> None:
     batch = claim(ledger)
     run_of(instance, dg.DagsterRunStatus.FAILURE, {RUN_KEY_TAG: batch, "dagster/will_retry": "false"})
-    assert batches_to_offer(ledger, instance) == []
+    assert batches_to_offer(ledger, instance, {"/drop"}) == []
     assert state(ledger, batch) == "failed"
 
 
 def test_the_oldest_batches_are_offered_first_and_not_all_at_once(ledger: Ledger, instance: dg.DagsterInstance) -> None:
     claimed = sorted(claim(ledger, f"{number}.mov") for number in range(MAX_OFFERED + 3))
-    assert [offered.batch_id for offered in batches_to_offer(ledger, instance)] == claimed[:MAX_OFFERED]
+    assert [offered.batch_id for offered in batches_to_offer(ledger, instance, {"/drop"})] == claimed[:MAX_OFFERED]
 
 
 def test_a_process_that_is_killed_leaves_a_failed_run_and_no_pool_slot(
@@ -167,3 +167,13 @@ with open_instance(get_settings(), capture_output=False) as instance:
     job = dg.Definitions(assets=[dies], jobs=[dg.define_asset_job("j")], resources={"library": library_of()})
     job.resolve_job_def("j").execute_in_process(instance=instance)
 """
+
+
+def test_a_fresh_batch_of_a_command_is_left_to_the_command_and_an_old_one_is_offered(
+    ledger: Ledger, instance: dg.DagsterInstance
+) -> None:
+    long_ago = datetime.now(UTC) - 2 * LEFT_TO_COMMANDS
+    fresh = claim(ledger)
+    old = ledger.create_batch("/drop", "copy", [Sighting("old.mov", 1, 1)], long_ago, settled=False)
+    assert [offered.batch_id for offered in batches_to_offer(ledger, instance, {"/watched"})] == [old]
+    assert fresh not in {offered.batch_id for offered in batches_to_offer(ledger, instance, {"/watched"})}

@@ -12,7 +12,7 @@ from thatdam_pipelines.defs.ingest.outcomes import batches_to_offer, settle_batc
 from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.library.watch import MAX_SECONDS, ScanReport, scan_folder
+from thatdam_pipelines.library.watch import MAX_SECONDS, ScanReport, plain_path, scan_folder
 from thatdam_pipelines.settings import get_settings
 
 
@@ -41,7 +41,7 @@ def incoming_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if reports and time.monotonic() > deadline:
                 break
             reports.append(scan_folder(ledger, settings, folder, datetime.now(UTC)))
-        offered = batches_to_offer(ledger, context.instance)
+        offered = batches_to_offer(ledger, context.instance, {plain_path(folder.path) for folder in folders})
     for report in reports:
         if report.changed or report.message:
             state = "online" if report.online else "offline"
