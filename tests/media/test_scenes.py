@@ -44,11 +44,11 @@ def frames(*luma, rate=25):
     return measures.frame()
 
 
-def pictures(*seeds, rate=25):
-    """Measures of one random picture for each seed: the same seed again is the same picture again."""
+def pictures(*seeds, rate=25, lit=()):
+    """Measures of one random picture for each seed: the same seed is the same picture; ``lit`` by a flash."""
     measures = FrameMeasures()
     for index, seed in enumerate(seeds):
-        rough = np.random.default_rng(seed).integers(30, 220, (9, 8), dtype=np.uint8)
+        rough = np.random.default_rng(seed).integers(30, 150, (9, 8), dtype=np.uint8) + 80 * (index in lit)
         measures.add(index / rate, np.kron(rough, np.ones((6, 8), np.uint8)))
     return measures.frame()
 
@@ -133,6 +133,13 @@ def test_a_picture_after_black_begins_a_scene():
 def test_a_picture_that_is_another_for_three_frames_is_a_glitch_not_a_scene():
     assert len(detect_scenes(pictures(*[1] * 50, 2, 2, 2, *[1] * 50), 103 / 25)) == 1
     assert len(detect_scenes(pictures(*[1] * 50, *[2] * 50), 4.0)) == 2
+
+
+def test_a_cut_under_a_flash_is_found_once():
+    seeds = [1] * 50 + [2] * 50
+    measures = pictures(*seeds, lit=(48, 49, 50, 51))
+    assert [scene.start_s for scene in detect_scenes(measures, 4.0)] == [0.0, 2.0]
+    assert len(detect_scenes(pictures(*[1] * 100, lit=(48, 49, 50, 51)), 4.0)) == 1
 
 
 def test_the_order_of_rows_and_times_that_are_missing_or_double_change_nothing():
