@@ -233,3 +233,17 @@ def test_an_original_that_is_gone_is_shown_by_its_check(
         hidden.rename(kept)
     found = {each.check_name: each for each in result.get_asset_check_evaluations()}["originals_verified"]
     assert not found.passed and "short.mp4" in str(found.metadata["what is wrong"].value)
+
+
+def test_maintenance_runs_and_every_partition_stands_as_before(
+    platform: Platform, understood: dg.ExecuteInProcessResult
+) -> None:
+    def standing() -> dict[str, set[str]]:
+        return {asset: platform.instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in {*LIGHT, *HEAVY}}
+
+    before = standing()
+    result = platform.definitions.resolve_job_def("maintenance").execute_in_process(
+        instance=platform.instance, run_config=QUIET
+    )
+    assert result.success
+    assert standing() == before and all(before.values())
