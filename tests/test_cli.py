@@ -170,6 +170,24 @@ def test_retry_tries_failed_files_again_and_tells_what_still_fails(run: Run, foo
     assert run(footage.settings, "retry", "--batch", "no-such-batch").code == 2
 
 
+def test_models_list_prints_each_space_with_what_it_covers(run: Run, footage: Any) -> None:
+    said = run(footage.settings, "models", "list", "--json")
+    assert said.code == 0
+    (space,) = said.data["spaces"]
+    assert set(space) == {"space", "vectors", "media", "share", "serves", "computed"}
+    assert space["serves"] and space["computed"] and set(space["vectors"]) == {"l0", "l1", "l2"}
+    assert "answers searches, the settings compute it" in run(footage.settings, "models", "list").out
+
+
+def test_models_promote_ends_with_1_when_refused_and_2_on_wrong_arguments(run: Run, footage: Any) -> None:
+    assert run(footage.settings, "models", "promote").code == 0
+    other = footage.settings.model_copy(update={"embedder": "descriptor", "open_clip_config": None})
+    refused = run(other, "models", "promote", "--json")
+    assert refused.code == 1 and not refused.data["promoted"] and "models fill" in refused.data["problems"][0]
+    assert run(other, "models", "promote", "no/such/space").code == 2
+    assert run(other, "models", "promote", "--golden", "/no/such.json").code == 2
+
+
 def test_doctor_finds_a_good_installation_good_and_a_missing_folder_broken(
     run: Run, footage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

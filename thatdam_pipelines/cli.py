@@ -253,6 +253,73 @@ def index_rebuild(which: Annotated[Index, typer.Argument(help="Which index.")], 
         _print_json(done)
 
 
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Say which vector spaces there are, how much of the library each covers, and which one answers searches.
+
+    Example: `thatdam models list`
+    """
+    from thatdam_pipelines.models_command import list_spaces
+
+    found = list_spaces(get_settings())
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    table = Table("space", "files", "frames", "scenes", "covers", "", box=None)
+    for space in found.spaces:
+        roles = {"answers searches": space.serves, "the settings compute it": space.computed}
+        role = ", ".join(role for role, held in roles.items() if held)
+        table.add_row(space.space, *map(str, space.vectors.values()), f"{space.share:.1%}", role)
+    out.print(table)
+    for note in found.notes:
+        out.print(note, highlight=False, style="yellow", soft_wrap=True)
+
+
+@models_app.command("fill")
+def models_fill(as_json: AsJson = False) -> None:
+    """Make the vectors that the settings' embedder lacks, for every batch; proxies, frames and scenes stay.
+
+    Example: `thatdam models fill`
+    """
+    from thatdam_pipelines.ingest_command import run_every_batch
+
+    result = run_every_batch(get_settings(), console=err)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        out.print(f"{len(result.batches)} batches filled, {len(result.failed)} files failed: see `thatdam models list`")
+    if not result.finished:
+        raise typer.Exit(1)
+
+
+@models_app.command("promote")
+def models_promote(
+    space: Annotated[str | None, typer.Argument(help="The space meant; must be that of the settings.")] = None,
+    golden: Annotated[Path | None, typer.Option(help="Golden queries, JSON or CSV; else home/golden.json.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a check fails.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the settings' embedder answer searches, if it covers as much and finds no less of the golden queries.
+
+    Example: `thatdam models promote --golden queries.csv`
+    """
+    from thatdam_pipelines.models_command import promote
+
+    result = promote(get_settings(), space, golden, force=force)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        for name, found in ((result.served, result.serving), (result.space, result.candidate)):
+            if found is not None:
+                out.print(f"{name}: recall@1 {found.at_1:.2f}, recall@5 {found.at_5:.2f}", highlight=False)
+        for problem in result.problems:
+            out.print(problem, highlight=False, style="yellow", soft_wrap=True)
+        said = "answers searches" if result.promoted else "was not promoted"
+        out.print(f"{result.space} {said}", highlight=False, soft_wrap=True)
+    if not result.promoted:
+        raise typer.Exit(1)
+
+
 @app.command()
 def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None, as_json: AsJson = False) -> None:
     """Try the files again that failed, whatever the reason.

@@ -85,10 +85,11 @@ def _ffmpeg(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedder(settings: Settings) -> Iterator[Finding]:
-    from thatdam_pipelines.embed.embedder import open_embedder
+    from thatdam_pipelines.embed.spaces import open_serving
 
-    embedder = open_embedder(settings)
-    yield Finding("embedder", True, f"{embedder.name}. {embedder.note}")
+    serving = open_serving(settings)
+    found = " ".join([f"{serving.embedder.name}. {serving.embedder.note}", *serving.notes])
+    yield Finding("embedder", True, found)
 
 
 def _home(settings: Settings) -> Iterator[Finding]:

@@ -76,6 +76,13 @@ def retry_failed(settings: Settings, batch_id: str | None, *, console: Console) 
     return _run(settings, batches, understand=True, retry=True, console=console)
 
 
+def run_every_batch(settings: Settings, *, console: Console) -> IngestResult:
+    """Run the whole chain on every batch: what is done is found done, and what the settings' embedder lacks is made."""
+    with Library(settings) as library:
+        batches = sorted(batch.batch_id for batch in library.ledger.batches(limit=None))
+    return _run(settings, batches, understand=True, retry=False, console=console)
+
+
 def _run(settings: Settings, batches: list[str], *, understand: bool, retry: bool, console: Console) -> IngestResult:
     from thatdam_pipelines.runs import run_batches
 

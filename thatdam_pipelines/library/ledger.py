@@ -171,6 +171,11 @@ class Ledger(Arrivals):
                 insert.on_conflict_do_update(index_elements=[SETTINGS.c.key], set_={"value": insert.excluded.value})
             )
 
+    def set_first_setting(self, key: str, value: str) -> None:
+        """Keep a value where none is kept."""
+        with self._writer.begin() as connection:
+            connection.execute(self._insert(SETTINGS).values(key=key, value=value).on_conflict_do_nothing())
+
     def export(self, folder: Path) -> list[Path]:
         """Write ``<folder>/{batches,files,folders}.parquet``, each whole and all of one moment, for the catalogue."""
         with self._engine.connect() as connection:

@@ -86,7 +86,7 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
     Raises:
         QueryError: Nothing of that name was ever seen, or several files have it.
     """
-    media_id = subject if library.ledger.content_batch(subject) else _media_id_of(library, subject)
+    media_id = media_id_of(library, subject)
     if media_id is None:
         return _unread(library, subject, run_of)
     batch_id = library.ledger.content_batch(media_id)
@@ -106,7 +106,14 @@ def _locations(library: Library) -> pl.LazyFrame:
     return pl.scan_parquet(folder / "[!.]*.parquet")
 
 
-def _media_id_of(library: Library, subject: str) -> str | None:
+def media_id_of(library: Library, subject: str) -> str | None:
+    """The media that a media id, a path it came from, the path where it is kept, or its name means, if any.
+
+    Raises:
+        QueryError: Several files have that name.
+    """
+    if library.ledger.content_batch(subject):
+        return subject
     absolute = str(Path(subject).absolute())
     known = _locations(library).select("media_id", "source_path", "path", "name")
     for column, value in (("source_path", absolute), ("path", subject), ("path", absolute), ("name", subject)):

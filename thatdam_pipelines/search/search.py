@@ -9,7 +9,8 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from thatdam_pipelines.embed.embedder import Embedder, Vectors, open_embedder
+from thatdam_pipelines.embed.embedder import Embedder, Vectors
+from thatdam_pipelines.embed.spaces import Serving, open_serving
 from thatdam_pipelines.errors import MediaError, QueryError
 from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.text import TextIndex
@@ -63,11 +64,19 @@ class SearchResult:
 
 
 class Searcher:
-    """Answers queries about one library; opens what it needs once. Use as a context manager."""
+    """Answers queries about one library; opens what it needs once. Use as a context manager.
+
+    Args:
+        embedder: Answers in place of the one that serves the library.
+
+    Raises:
+        ModelError: The embedder that serves the library cannot be opened.
+    """
 
     def __init__(self, settings: Settings, embedder: Embedder | None = None) -> None:
         self.settings = settings
-        self.embedder = embedder or open_embedder(settings)
+        self._serving = Serving(embedder) if embedder else open_serving(settings)
+        self.embedder = self._serving.embedder
 
     @cached_property
     def vectors(self) -> VectorIndex:
@@ -110,7 +119,7 @@ class Searcher:
         if not query.text.strip() and query.image is None:
             raise QueryError("search", "there is nothing to look for", "Give words, --image FILE, or both.")
         among = self._filter(query.where)
-        notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}"]
+        notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}", *self._serving.notes]
         evidence = []
         if among is None or among:
             evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among)]

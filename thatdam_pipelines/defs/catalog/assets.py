@@ -7,7 +7,9 @@ import dagster as dg
 
 from thatdam_pipelines.defs.automation import at_most_once_a_minute, with_new_data
 from thatdam_pipelines.defs.checks import INDEX_COMPLETE, index_complete
+from thatdam_pipelines.defs.resources import RunEmbedder
 from thatdam_pipelines.defs.stages import RUN_PROBLEMS, stage, told_plainly
+from thatdam_pipelines.embed.spaces import serve_first, served
 from thatdam_pipelines.library.catalog import publish
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.text import TextIndex
@@ -27,14 +29,21 @@ from thatdam_pipelines.library.vectors import VectorIndex
         automation=with_new_data(),
     )
 )
-def vector_index(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
+def vector_index(
+    context: dg.AssetExecutionContext,
+    library: dg.ResourceParam[Library],
+    embedder: dg.ResourceParam[RunEmbedder],
+) -> dg.MaterializeResult:
     """Chroma collections, one a space and level, holding exactly the vectors of the tables.
 
-    Made twice for a batch: with files by the ingest job, with frames and scenes after the heavy assets.
+    Made twice for a batch: with files by the ingest job, with frames and scenes after the heavy assets. The space that
+    is indexed first in a library answers its searches, until another is promoted.
     """
     started = time.monotonic()
     with told_plainly(), VectorIndex(library.settings) as index:
         report = index.index_batch(library, context.partition_key)
+        if report.present and served(library.ledger) is None and embedder.opened.space in index.spaces():
+            serve_first(library.ledger, embedder.opened)
     return dg.MaterializeResult(
         metadata={
             "summary": f"{report.added} vectors added, {report.unchanged} there already, {report.removed} removed",
