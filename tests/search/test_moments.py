@@ -46,3 +46,9 @@ def test_first_by_every_source_scores_one_and_order_is_stable_for_equal_scores()
     spans = fuse([scene("b", 0, 4, 0.5), frame("b", 1, 0.5), scene("a", 0, 4, 0.5), frame("a", 1, 0.5)])
     assert [(span.media_id, span.score) for span in spans] == [("a", 1.0), ("b", 1.0)]
     assert fuse([]) == []
+
+
+def test_a_name_that_was_asked_for_outweighs_every_likeness() -> None:
+    name = Evidence("text", "a", 0, 9, 0.1, "name", whole_file=True, weight=4.0)
+    look = [scene("b", 0, 4, 0.9), frame("b", 1, 0.9)]
+    assert [span.media_id for span in fuse([name, *look])] == ["a", "b"]

@@ -22,6 +22,7 @@ class Evidence:
         source: ``scenes``, ``frames``, ``files`` or ``text``.
         strength: Comparable within the source only; higher fits better.
         whole_file: The word is about the clip, not a stretch of it.
+        weight: How much the source's rank counts here. A name that was asked for outweighs every likeness.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Evidence:
     strength: float
     reason: str
     whole_file: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Moment:
     """A stretch of a clip that answers a query.
 
     Args:
-        score: 0 to 1; 1 means first by every source that was asked.
+        score: 0 to 1; 1 means first by every source that had something to say.
         level: ``l2`` a scene, ``l1`` frames, ``l0`` the whole file.
         reasons: Why it is here, one sentence a source.
     """
@@ -70,8 +72,10 @@ class Span:
         """Whether ``time_s`` lies in the span; a still's span of no length covers its own time."""
         return self.start_s <= time_s < self.end_s or time_s == self.start_s
 
-    def strength(self, source: str) -> float | None:
-        return max((item.strength for item in self.evidence if item.source == source), default=None)
+    def best(self, source: str) -> Evidence | None:
+        """The weightiest word of a source, the strongest of them."""
+        said = (item for item in self.evidence if item.source == source)
+        return max(said, key=lambda item: (item.weight, item.strength), default=None)
 
     def reasons(self) -> list[str]:
         """The strongest reason of each source, and every reason of text."""
@@ -92,14 +96,15 @@ def fuse(evidence: Sequence[Evidence]) -> list[Span]:
     for item in evidence:
         by_media.setdefault(item.media_id, []).append(item)
     spans = [span for items in by_media.values() for span in _spans_of(items)]
-    sources = sorted({item.source for item in evidence})
+    sources = {source: max(i.weight for i in evidence if i.source == source) for source in {i.source for i in evidence}}
     for source in sources:
-        strengths = sorted({value for span in spans if (value := span.strength(source)) is not None}, reverse=True)
-        rank = {value: place for place, value in enumerate(strengths, start=1)}
+        best = {id(span): item for span in spans if (item := span.best(source)) is not None}
+        order = sorted({(item.weight, item.strength) for item in best.values()}, reverse=True)
+        rank = {key: place for place, key in enumerate(order, start=1)}
         for span in spans:
-            value = span.strength(source)
-            if value is not None:
-                span.score += (RRF_K + 1) / (RRF_K + rank[value]) / len(sources)
+            if (item := best.get(id(span))) is not None:
+                place = rank[item.weight, item.strength]
+                span.score += item.weight * (RRF_K + 1) / (RRF_K + place) / sum(sources.values())
     return sorted(spans, key=lambda span: (-span.score, span.media_id, span.start_s))
 
 

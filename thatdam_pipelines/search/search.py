@@ -28,6 +28,9 @@ PLAIN_WORDS = ("a photo", "a picture of something", "a frame of a video", "an im
 """Sentences that say nothing: a hit must be closer to the query than to any of them."""
 
 
+NAME_WEIGHT = 4.0
+"""More than all likenesses together: who types a file's name wants that file."""
+
 LEAST_RISE = 0.03
 """Cosine by which a hit must be closer to the query than to anything that says nothing."""
 
@@ -169,7 +172,7 @@ class Searcher:
         return [
             Evidence(
                 "text", hit.media_id, hit.start_s, hit.end_s, hit.score, f"{', '.join(hit.fields)}: {hit.snippet}",
-                whole_file=hit.level == "l0",
+                whole_file=hit.level == "l0", weight=NAME_WEIGHT if "name" in hit.fields else 1.0,
             )
             for hit in hits
             if query.level in ("any", hit.level) and (hit.match != "some words" or not self.embedder.has_text)
