@@ -2,8 +2,8 @@
 
     python benchmarks/catalog.py [--media 1000000] [--batches 5000] [--home FOLDER]
 
-Target: wall time of each of five usual queries at most 2 times the native table's. Prints as well what compaction took,
-what publishing takes with that many batches, and what one new batch costs to merge and publish.
+Target: each of five usual queries at most 2 times the native table's time, CPU and wall: on a busy machine wall time
+alone says little. Prints as well what compaction and publishing take with that many batches.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from _measure import compare, machine
 from thatdam_pipelines.library.catalog import open_catalog, publish
 from thatdam_pipelines.library.compaction import compact
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import FAILURE_TABLES
+from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA
 from thatdam_pipelines.samples.library_rows import made_up_batch
 from thatdam_pipelines.settings import Settings
 
@@ -34,15 +34,15 @@ QUERIES = {
     "hours per day": "SELECT date_trunc('day', created_utc) AS day, sum(duration_s) FROM media "
     "GROUP BY day ORDER BY day",
     "longest HDR clips": "SELECT media_id, name, path, duration_s FROM media WHERE hdr <> 'sdr' "
-    "ORDER BY duration_s DESC LIMIT 20",
+    "ORDER BY duration_s DESC, media_id LIMIT 20",
     "one clip": "SELECT * FROM media WHERE media_id = '{media_id}'",
 }
 ALSO = {
-    "newest 50": "SELECT media_id, name, poster_path FROM media ORDER BY created_utc DESC LIMIT 50",
+    "newest 50": "SELECT media_id, name, poster_path FROM media ORDER BY created_utc DESC, media_id LIMIT 50",
     "part of a name": "SELECT media_id, name FROM media WHERE name LIKE '%99421%'",
     "clips of an album": "SELECT count(*), sum(duration_s) FROM media WHERE album = 'album 7' AND status = 'ready'",
 }
-"""Asked as well, outside the target: native tables answer the first from their statistics alone."""
+"""Asked as well, outside the target."""
 
 
 def main() -> None:
@@ -50,29 +50,29 @@ def main() -> None:
     parser.add_argument("--media", type=int, default=1_000_000)
     parser.add_argument("--batches", type=int, default=5_000)
     parser.add_argument(
-        "--home", type=Path, help="Keep the library here; made when it is not there. Default: throwaway."
+        "--home", type=Path, help="Keep the library here, and measure the one that is there. Default: throwaway."
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=options.home or Path(folder) / "home")
         with Library(settings) as library:
-            run(library, options.media // options.batches, options.batches)
+            if not library.tables.batches(MEDIA):
+                build(library, options.media // options.batches, options.batches)
+            measure(library)
 
 
-def run(library: Library, files: int, batches: int) -> None:
+def build(library: Library, files: int, batches: int) -> None:
+    """Write, merge and publish; prints what publishing takes when 10, 1,000 and all batches are merged."""
     print(machine())
     for number in range(batches):
         write(library, number, files)
         if number + 1 in (10, 1_000, batches):
-            said = timed(f"publish, {number + 1} batches", lambda: publish(library))
-            print(f"  {said}")
-    print(timed("compact what is left", lambda: compact(library, quiet_s=0)))
-    print(timed(f"publish, {batches} batches merged", lambda: publish(library)))
+            print(timed(f"compact up to batch {number + 1}", lambda: compact(library, quiet_s=0)))
+            print(timed(f"publish {number + 1} batches", lambda: publish(library)))
     for number in range(batches, batches + 10):
         write(library, number, files)
     print(timed("compact 10 new batches", lambda: compact(library, quiet_s=0)))
     print(timed("publish them", lambda: publish(library)))
-    measure(library)
 
 
 def write(library: Library, number: int, files: int) -> None:
@@ -82,9 +82,8 @@ def write(library: Library, number: int, files: int) -> None:
     made |= {table: table.frame([]) for table in FAILURE_TABLES}
     for table, frame in made.items():
         path = library.tables.path(table, batch_id)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            frame.sort(table.key).write_parquet(path, compression="zstd")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.sort(table.key).write_parquet(path, compression="zstd")
 
 
 def timed(what: str, run: Callable[[], object]) -> str:
@@ -111,10 +110,12 @@ def measure(library: Library) -> None:
             if rounded(native.execute(sql).fetchall()) != rounded(catalogue.execute(sql).fetchall()):
                 raise SystemExit(f"{name}: the answers differ")
             medians = compare(name, {"native table": asked(native, sql), "catalogue": asked(catalogue, sql)}, repeats=9)
-            ratios[name] = medians["catalogue"].wall_s / medians["native table"].wall_s
-    for name, ratio in ratios.items():
-        verdict = "" if name in ALSO else "  ok" if ratio <= TARGET else "  OVER THE TARGET"
-        print(f"{name:<18} {ratio:5.2f}{verdict}")
+            one, two = medians["native table"], medians["catalogue"]
+            ratios[name] = two.cpu_s / one.cpu_s, two.wall_s / one.wall_s
+    print("ratios            CPU   wall")
+    for name, (cpu, wall) in ratios.items():
+        verdict = "" if name in ALSO else "  ok" if max(cpu, wall) <= TARGET else "  OVER THE TARGET"
+        print(f"{name:<18}{cpu:5.2f}  {wall:5.2f}{verdict}")
 
 
 def rounded(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
