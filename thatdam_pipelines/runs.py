@@ -10,6 +10,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from thatdam_pipelines.definitions import defs
+from thatdam_pipelines.defs.dead_runs import fail_dead_runs, worker_tag
 from thatdam_pipelines.defs.ingest.outcomes import settle_batches
 from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.defs.resources import announcing, embedder_of, library_of
@@ -72,7 +73,8 @@ def run_batches(
             instance=instance,
             partition_key=batch_id,
             run_config=_QUIET,
-            tags={RETRY_TAG: "true"} if retry else None,
+            # From its very first event on: a run that dies before its resources are there must be known as dead too.
+            tags=worker_tag() | ({RETRY_TAG: "true"} if retry else {}),
             resources={
                 "library": library_of(settings),
                 "embedder": embedder_of(settings),
@@ -108,6 +110,7 @@ def _alone(instance: DagsterInstance, batch_id: str, progress: OnProgress) -> No
     for run in instance.get_runs(RunsFilter(tags=tags, statuses=_WAITING)):
         instance.report_run_canceled(run, "The command line runs this batch itself.")
     while instance.get_runs(RunsFilter(tags=tags, statuses=_WORKING), limit=1):
+        fail_dead_runs(instance)
         progress(f"waiting for another run of {batch_id}", 0, 0)
         time.sleep(0.5)
 
