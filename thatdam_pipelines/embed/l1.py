@@ -190,7 +190,7 @@ def _frames_of(window: _Window) -> _Frames:
         found = _kept(window, shown)
     if not found.times_s and window.start_s == 0:
         raise MediaError(window.name, "no frame of its proxy can be decoded", "Make the proxy again and retry.")
-    if window.measures_path is not None and found.qualities is not None:
+    if window.measures_path is not None and found.times_s and found.qualities is not None:
         with store.local(window.measures_path) as measures:
             motions = _motion_at(measures, found.times_s)
         for quality, motion in zip(found.qualities, motions, strict=True):

@@ -18,14 +18,20 @@ from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere pipes closing end it)."""
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere pipes closing end it).
+
+    Args:
+        parent: Its process id. Where it is dead already, this process ends at once.
+    """
     if hasattr(os, "pidfd_open"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
-def _start_worker(memory_bytes: int) -> None:
-    die_with_parent()
+def _start_worker(parent: int, memory_bytes: int) -> None:
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     base = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (base + memory_bytes, base + memory_bytes))
@@ -76,7 +82,7 @@ class Workers:
             self._pool = ProcessPool(
                 max_workers=self._count,
                 initializer=_start_worker,
-                initargs=(self._memory_bytes,),
+                initargs=(os.getpid(), self._memory_bytes),
                 context=multiprocessing.get_context("spawn"),
             )
         pending: list[tuple[Job, Any]] = []

@@ -271,9 +271,7 @@ def run_ffmpeg(
 
 def _prepare(limits: Limits, parent: int) -> None:
     """Runs in the child before ffmpeg does."""
-    die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with_parent(parent)
     for limit, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),

@@ -1,6 +1,7 @@
 """Facts of a file with streams: read by PyAV in this process, or from what ffmpeg prints about it."""
 
 import functools
+import os
 import re
 import subprocess
 from fractions import Fraction
@@ -114,7 +115,7 @@ def probe_printed(path: Path, file: BoundedFile, name: str, ffmpeg: str, timeout
             timeout=timeout_s,
             check=False,
             stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
         )
     except subprocess.TimeoutExpired as error:
         cause = f"reading it took longer than {timeout_s:.0f} s"
