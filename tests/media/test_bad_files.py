@@ -1,10 +1,6 @@
 """Every bad file gets its answer: facts or a reason, soon, with nothing else opened and nobody called."""
 
-import ctypes
-import os
 import socket
-import struct
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,44 +14,9 @@ from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.kinds import HEAD_BYTES, kind_of
 from thatdam_pipelines.media.probe import Limits, probe_file
 from thatdam_pipelines.samples.bad_files import BadFile, make_canary, write_bad_files
+from thatdam_pipelines.samples.traps import Listener, Watch
 
 LIMIT_S = 10.0
-_IN_ACCESS, _IN_OPEN = 0x1, 0x20
-
-
-class Watch:
-    """Notices every opening and reading of a file, by whichever process (inotify)."""
-
-    def __init__(self, path: Path) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK)
-        if self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _IN_ACCESS | _IN_OPEN) < 0:
-            raise OSError(ctypes.get_errno(), "inotify")
-
-    def events(self) -> int:
-        try:
-            return len(os.read(self._descriptor, 2**16)) // struct.calcsize("iIII")
-        except BlockingIOError:
-            return 0
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class Listener:
-    """Counts the connections anybody makes to a port on loopback."""
-
-    def __init__(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/"
-        self.calls = 0
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            connection, _ = self._server.accept()
-            self.calls += 1
-            connection.close()
 
 
 @dataclass
