@@ -85,6 +85,8 @@ def test_a_drop_is_found_while_the_platform_is_up_and_ctrl_c_leaves_nothing(tmp_
         web = f"http://127.0.0.1:{ports['WEB']}"
         status, poster = fetch(f"{web}/media/{moments[0]['media_id']}/poster.jpg")
         assert status == 200 and poster.startswith(b"\xff\xd8")
+        status, thumbnail = fetch(f"{web}/media/{moments[0]['media_id']}/thumbnail.jpg")
+        assert status == 200 and thumbnail.startswith(b"\xff\xd8") and len(thumbnail) < len(poster)
         assert fetch(f"{web}/media/{moments[0]['media_id']}/../../library.db")[0] == 404
         assert fetch(f"{web}/health", host="evil.example")[0] == 400
         assert fetch(f"{web}/health") == (200, b'{"status":"ok","service":"thatdam"}')

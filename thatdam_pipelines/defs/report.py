@@ -122,7 +122,7 @@ def thumbnails(rows: pl.DataFrame, port: int) -> dg.MarkdownMetadataValue | None
     """
     pictures: list[str] = []
     for media_id, name in rows.select("media_id", "name").iter_rows():
-        picture = f"![{plain(name[:24])}](http://127.0.0.1:{port}/media/{media_id}/poster.jpg)"
+        picture = f"![{plain(name[:24])}](http://127.0.0.1:{port}/media/{media_id}/thumbnail.jpg)"
         if sum(map(len, pictures)) + len(pictures) + len(picture) >= MARKDOWN_INLINE:
             break
         pictures.append(picture)

@@ -1,5 +1,6 @@
 """Posters, hover sprites and proxies over HTTP, so that the Dagster UI and people can see clips."""
 
+from io import BytesIO
 from mimetypes import guess_type
 
 import polars as pl
@@ -14,8 +15,10 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import PROXIES
 from thatdam_pipelines.settings import Settings
 
+THUMBNAIL_WIDTH = 240
 COLUMN_OF = {
     "poster.jpg": "poster_path",
+    "thumbnail.jpg": "poster_path",
     "sprite.jpg": "sprite_path",
     "sprite.vtt": "sprite_vtt_path",
     "proxy": "proxy_path",
@@ -37,6 +40,8 @@ def create_app(settings: Settings) -> Starlette:
         path = _derivative_path(library, media_id, name)
         if path is None:
             return JSONResponse({"error": f"no {name} of {media_id}"}, status_code=404)
+        if name == "thumbnail.jpg":
+            return Response(_thumbnail(library.store.read_bytes(path)), media_type="image/jpeg", headers=CACHED)
         if library.store.is_local:
             return FileResponse(library.store.url(path), headers=CACHED)
         return Response(library.store.read_bytes(path), media_type=guess_type(path)[0], headers=CACHED)
@@ -53,3 +58,13 @@ def _derivative_path(library: Library, media_id: str, name: str) -> str | None:
         return None
     rows = library.tables.read(PROXIES, batch_id).filter(pl.col("media_id") == media_id)
     return next(iter(rows[column].to_list()), None)
+
+
+def _thumbnail(poster: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(BytesIO(poster)) as picture:
+        picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+        out = BytesIO()
+        picture.save(out, "JPEG", quality=80)
+    return out.getvalue()
