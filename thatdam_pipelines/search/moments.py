@@ -93,18 +93,20 @@ def fuse(evidence: Sequence[Evidence]) -> list[Span]:
     nothing. Where there is no other span, the file is one.
     """
     by_media: dict[str, list[Evidence]] = {}
-    for item in evidence:
-        by_media.setdefault(item.media_id, []).append(item)
+    for word in evidence:
+        by_media.setdefault(word.media_id, []).append(word)
     spans = [span for items in by_media.values() for span in _spans_of(items)]
-    sources = {source: max(i.weight for i in evidence if i.source == source) for source in {i.source for i in evidence}}
+    sources: dict[str, float] = {}
+    for word in evidence:
+        sources[word.source] = max(word.weight, sources.get(word.source, 0.0))
     for source in sources:
-        best = {id(span): item for span in spans if (item := span.best(source)) is not None}
-        order = sorted({(item.weight, item.strength) for item in best.values()}, reverse=True)
+        best = [(span, span.best(source)) for span in spans]
+        said = [(span, item) for span, item in best if item is not None]
+        order = sorted({(item.weight, item.strength) for _, item in said}, reverse=True)
         rank = {key: place for place, key in enumerate(order, start=1)}
-        for span in spans:
-            if (item := best.get(id(span))) is not None:
-                place = rank[item.weight, item.strength]
-                span.score += item.weight * (RRF_K + 1) / (RRF_K + place) / sum(sources.values())
+        for span, item in said:
+            place = rank[item.weight, item.strength]
+            span.score += item.weight * (RRF_K + 1) / (RRF_K + place) / sum(sources.values())
     return sorted(spans, key=lambda span: (-span.score, span.media_id, span.start_s))
 
 
