@@ -1,6 +1,7 @@
 """The documentation is held to the code."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,17 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         folder = ROOT if name == "README.md" else ROOT / "docs"
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (folder / target).exists(), f"{name} links to {target}"
+
+
+def documented_command_lines() -> list[str]:
+    blocks = [block for text in DOCS.values() for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)]
+    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return sorted({line.partition("  #")[0] for line in lines if line.startswith("thatdam ")})
+
+
+@pytest.mark.parametrize("line", documented_command_lines())
+def test_every_documented_command_line_is_one_the_program_takes(line: str) -> None:
+    command, arguments = get_command(app), shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    command.make_context(command.name, arguments)

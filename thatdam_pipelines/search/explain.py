@@ -93,8 +93,10 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
     if batch_id is None:
         raise QueryError(subject, "its content is in the tables but not in the ledger", "Restore library.db.")
     facts = {stage: _status(library, stage, media_id, batch_id, run_of) for stage in STAGES}
-    stages = _with_reasons(facts, _kind(library, media_id, batch_id))
-    stages += _index_status(library, facts["embeddings_l0"].state == "done", media_id, batch_id, run_of)
+    kind = _kind(library, media_id, batch_id)
+    stages = _with_reasons(facts, kind)
+    needed = {"vector_index": facts["embeddings_l0"].state == "done", "text_index": kind != "sidecar"}
+    stages += _index_status(library, needed, media_id, batch_id, run_of)
     places = _locations(library).filter(pl.col("media_id") == media_id).collect()
     return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
 
@@ -217,7 +219,7 @@ _START = "Start `thatdam up`, run the batch in Dagster, or use `thatdam ingest -
 
 
 def _index_status(
-    library: Library, has_vectors: bool, media_id: str, batch_id: str, run_of: RunOf
+    library: Library, needed: dict[str, bool], media_id: str, batch_id: str, run_of: RunOf
 ) -> list[StageStatus]:
     with VectorIndex(library.settings) as vectors, TextIndex(library.settings.text_path) as text:
         held = {"vector_index": vectors.holds(media_id), "text_index": bool(text.places({media_id}))}
@@ -225,8 +227,8 @@ def _index_status(
     for stage, there in held.items():
         at, url = run_of(stage, batch_id) or (None, "")
         state, reason, next_step = "done", "", ""
-        if stage == "vector_index" and not has_vectors:
-            state, reason = "not needed", "there is no vector of it to index"
+        if not needed[stage]:
+            state, reason = "not needed", "there is nothing of it to index"
         elif not there:
             state, reason = "missing", "the index does not hold it"
             next_step = f"Run `thatdam index rebuild {stage.partition('_')[0]}`."
