@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events.log import EventLogEntry
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import RUN_KEY_TAG
 
-from thatdam_pipelines.defs.dead_runs import WORKER_TAG, fail_dead_runs, worker_tag
+from thatdam_pipelines.defs.dead_runs import UNMARKED_S, WORKER_TAG, fail_dead_runs, worker_tag
 from thatdam_pipelines.defs.ingest.outcomes import LEFT_TO_COMMANDS, MAX_OFFERED, batches_to_offer, settle_batches
 from thatdam_pipelines.library.arrivals import Sighting
 from thatdam_pipelines.library.ledger import Ledger
@@ -144,6 +147,31 @@ def test_a_process_that_is_killed_leaves_a_failed_run_and_no_pool_slot(
     assert instance.get_runs()[0].run_id == failed.run_id
     assert instance.get_runs()[0].status == dg.DagsterRunStatus.FAILURE
     assert not instance.event_log_storage.get_concurrency_info("vector_writer").active_run_ids
+
+
+def test_a_command_that_is_killed_before_its_run_starts_leaves_a_failed_run(instance: dg.DagsterInstance) -> None:
+    run_id = run_of(instance, dg.DagsterRunStatus.NOT_STARTED, DEAD)
+    assert [run.run_id for run in fail_dead_runs(instance)] == [run_id]
+
+
+def test_a_retry_is_not_taken_for_the_dead_run_whose_tags_it_has(instance: dg.DagsterInstance) -> None:
+    dead = run_of(instance, dg.DagsterRunStatus.FAILURE, DEAD)
+    retry = instance.create_run_for_job(ingest_stand_in, tags=DEAD, parent_run_id=dead, root_run_id=dead)
+    instance.handle_new_event(_started(retry.run_id, time.time()))
+    assert fail_dead_runs(instance) == []
+
+
+def test_a_run_that_never_said_where_it_is_counts_as_dead_after_minutes(instance: dg.DagsterInstance) -> None:
+    now = time.time()
+    runs = [run_of(instance, dg.DagsterRunStatus.NOT_STARTED, {}) for _ in range(2)]
+    for run_id, ago_s in zip(runs, (UNMARKED_S / 2, UNMARKED_S * 2), strict=True):
+        instance.handle_new_event(_started(run_id, now - ago_s))
+    assert [run.run_id for run in fail_dead_runs(instance)] == [runs[1]]
+
+
+def _started(run_id: str, at: float) -> EventLogEntry:
+    event = DagsterEvent(DagsterEventType.RUN_START.value, ingest_stand_in.name)
+    return EventLogEntry(None, 10, "", run_id, at, job_name=ingest_stand_in.name, dagster_event=event)
 
 
 def test_a_run_that_goes_on_is_left_alone(instance: dg.DagsterInstance) -> None:

@@ -3,12 +3,18 @@
 import logging
 import os
 import socket
+import time
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 WORKER_TAG = "thatdam/worker"
+UNMARKED_S = 300.0
+"""A run that started so long ago and has not yet said which process it is in died before it could."""
+
+# Not yet started are those of commands, which have their tag from the beginning.
+_BEGUN = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 def worker_tag() -> dict[str, str]:
@@ -17,18 +23,28 @@ def worker_tag() -> dict[str, str]:
 
 
 def fail_dead_runs(instance: DagsterInstance) -> list[dg.DagsterRun]:
-    """Mark started runs as failed whose process, on this host, is gone, and free their places in pools.
+    """Mark runs as failed whose process, on this host, is gone, and free their places in pools.
 
     Dagster's daemon then retries those it launched (``run_retries`` in ``dagster.yaml``).
     """
     failed = []
-    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])):
-        if WORKER_TAG in run.tags and not _alive(run.tags[WORKER_TAG]):
+    for record in instance.get_run_records(RunsFilter(statuses=_BEGUN)):
+        run = record.dagster_run
+        if _is_dead(instance, run, record.start_time):
             instance.report_run_failed(run, "The process of this run is gone: killed, or the machine went down.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             logging.getLogger(__name__).warning("run %s: its process is gone, marked as failed", run.run_id)
             failed.append(run)
     return failed
+
+
+def _is_dead(instance: DagsterInstance, run: dg.DagsterRun, started: float | None) -> bool:
+    tag = run.tags.get(WORKER_TAG)
+    parent = instance.get_run_by_id(run.parent_run_id) if tag and run.parent_run_id else None
+    if tag and not (parent and parent.tags.get(WORKER_TAG) == tag):
+        return not _alive(tag)
+    # A retry has its parent's tags. What has no tag of its own has not opened its resources, which takes seconds.
+    return started is not None and time.time() - started > UNMARKED_S
 
 
 def _alive(tag: str) -> bool:
