@@ -3,7 +3,7 @@
     python benchmarks/scenes.py            all of it, about 20 minutes on 2 cores
     python benchmarks/scenes.py --quick    one rate, one seed of each
 
-The other methods get the threshold that is best for them on the tuning seeds. PySceneDetect itself is compared, with
+The other methods get the threshold that is best for them on two tuning seeds. PySceneDetect itself is compared, with
 its defaults, where it is installed; thatdam does not need it.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="clips worked on at the same time")
     options = parser.parse_args()
     rates = RATES[2:3] if options.quick else RATES
-    tuning, held_out = (seeds[:1] if options.quick else seeds for seeds in (TUNING_SEEDS, HELD_OUT_SEEDS))
+    tuning, held_out = (seeds[: 1 if options.quick else 2] for seeds in (TUNING_SEEDS, HELD_OUT_SEEDS))
     with ProcessPoolExecutor(options.jobs) as pool:
         run = partial(_total, pool, rates)
         tuned, told = run(tuning), run(held_out)

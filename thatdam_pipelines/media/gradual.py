@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from thatdam_pipelines.media.track import Cells, Flags, Floats, Track, Transition, places, structure, weights
+from thatdam_pipelines.media.track import Cells, Flags, Floats, Track, Transition, places, runs, structure, weights
 
 Ints = npt.NDArray[np.intp]
 
@@ -27,8 +27,9 @@ class DissolveLimits:
         bend: Greatest root mean square distance of the frames from the straight way, by the distance of the ends.
         heading: Least cosine between a step and the straight way, but for the worst sixth of the steps.
         pace: Greatest step, by the mean step.
-        unrest: Greatest change a second before or after, by that inside.
-        evidence: Weights of heading (mean), bend, dip, structure and the logarithm of unrest plus 0.1; and a constant.
+        unrest: Greatest distance that frames before or after go a second, by that inside.
+        evidence: Weights of heading (mean), bend, dip, structure, the logarithm of unrest plus 0.1, luma change a
+            second on the calmer side and on the other by that inside, and the logarithm of pace; and a constant.
     """
 
     lengths_s: tuple[float, ...] = (0.48, 0.64, 0.88, 1.2, 1.6, 2.08)
@@ -40,7 +41,7 @@ class DissolveLimits:
     heading: float = 0.25
     pace: float = 3.2
     unrest: float = 1.5
-    evidence: tuple[float, ...] = (8.8, -9.6, 9.8, 7.6, -2.4, -14.6)
+    evidence: tuple[float, ...] = (3.6, -7.5, 6.7, 7.5, -1.7, -2.8, -1.1, -4.8, -6.6)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class FadeLimits:
         depth: Contrast in the middle by the least of that on both sides, at most.
         black: Greatest mean luma of the middle of a fade through black.
         white: Least mean luma of the middle of a fade through white.
+        rise: Least difference of mean luma between the middle and the shots on either side.
         side_s: Time on either side in which the shots are fully seen.
+        slope_s: Least time that fading out or in takes; a flash takes none.
         bend: Greatest distance of a frame from the straight way between a shot and the blank, by its length.
     """
 
@@ -60,7 +63,9 @@ class FadeLimits:
     depth: float = 0.25
     black: float = 0.12
     white: float = 0.8
+    rise: float = 0.05
     side_s: float = 1.5
+    slope_s: float = 0.16
     bend: float = 0.4
 
 
@@ -69,27 +74,32 @@ _CHUNK = 2048
 _STRAIGHT = 2
 _STILL = 0.5
 _DEEPEST_DIP = 0.6
+_GREATEST_CHANGE = 1.5
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """Frames of a clip at an even pace, those lit by a flash left out."""
+    """Frames of a clip at an even pace; ``changed`` is the luma change up to each."""
 
     times_s: npt.NDArray[np.float64]
     cells: Cells
     luma: Floats
     contrast: Floats
+    changed: npt.NDArray[np.float64]
     weights: Floats
 
     @classmethod
-    def of(cls, track: Track) -> "_Samples":
-        kept = np.flatnonzero(~track.flashed())
+    def of(cls, track: Track, lit: Flags) -> "_Samples":
+        """Samples of the frames that are not ``lit`` by a flash."""
+        kept = np.flatnonzero(~lit)
         times = track.times_s[kept]
         ticks = np.arange(times[0], times[-1], _SAMPLE_S) if len(kept) else np.zeros(0)
         chosen = kept[np.searchsorted(times, ticks)] if len(kept) else kept
         cells = track.cells[chosen]
         weight = weights(cells) if len(chosen) else np.zeros(0, np.float32)
-        return cls(ticks, cells, track.luma[chosen], track.contrast[chosen], weight)
+        by_flash = lit | np.concatenate([[False], lit[:-1]])
+        changed = np.cumsum(np.where(by_flash, 0, track.change), dtype=np.float64)[chosen]
+        return cls(ticks, cells, track.luma[chosen], track.contrast[chosen], changed, weight)
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -97,9 +107,11 @@ class _Samples:
 
 def find_gradual(track: Track, dissolves: DissolveLimits, fades: FadeLimits) -> list[Transition]:
     """Every dissolve and fade, in order; none overlaps another."""
-    samples = _Samples.of(track)
+    lit = track.flashed()
     found: list[Transition] = []
-    for one in [*_fades(samples, fades), *sorted(_dissolves(samples, dissolves), key=lambda one: -one.score)]:
+    faded = _fades(_Samples.of(track, np.zeros_like(lit)), fades)
+    dissolved = _dissolves(_Samples.of(track, lit), dissolves)
+    for one in [*faded, *sorted(dissolved, key=lambda one: -one.score)]:
         if all(one.end_s <= other.start_s or one.start_s >= other.end_s for other in found):
             found.append(one)
     return sorted(found, key=lambda one: one.time_s)
@@ -147,16 +159,43 @@ def _evidence(samples: _Samples, starts: Ints, length: int, limits: DissolveLimi
     heading = np.einsum("nlc,nc->nl", stride, ahead) / (np.sqrt((stride**2).sum(axis=2)) + _STILL)
     steady = np.sort(heading, axis=1)[:, int(heading.shape[1] * 0.15)]
     unrest = _unrest(samples, starts, length) * length / distance
+    calmer, other = _changes_outside(samples, starts, length)
     power = samples.contrast**2
     dip = 1 - 2 * power[starts + length // 2] / (power[starts] + power[starts + length] + 1e-9)
     built = structure(samples.cells[starts], samples.cells[starts + length], samples.weights)
-    terms = (heading.mean(axis=1), bend, np.minimum(dip, _DEEPEST_DIP), built, np.log(unrest + 0.1), np.ones_like(bend))
+    terms = (
+        heading.mean(axis=1),
+        bend,
+        np.minimum(dip, _DEEPEST_DIP),
+        built,
+        np.log(unrest + 0.1),
+        np.minimum(calmer, _GREATEST_CHANGE),
+        np.minimum(other, _GREATEST_CHANGE),
+        np.log(np.maximum(pace, 1)),
+        np.ones_like(bend),
+    )
     evidence = sum(weight * term for weight, term in zip(limits.evidence, terms, strict=True))
     least = sliding_window_view(power, length + 1)[starts].min(axis=1)
     shown = 1 - 2 * least / (power[starts] + power[starts + length] + 1e-9) <= limits.deepest
     fits = shown & (bend <= limits.bend) & (steady >= limits.heading)
     fits &= (pace <= limits.pace) & (unrest <= limits.unrest)
     return np.where(fits, np.asarray(evidence, np.float32), -np.inf).astype(np.float32)
+
+
+def _changes_outside(samples: _Samples, starts: Ints, length: int) -> tuple[Floats, Floats]:
+    """Luma change a second on the calmer side of each window and on the other, by that inside.
+
+    A side that the clip has no two samples of counts as the other does.
+    """
+    reach = max(3, length // 2)
+    ends = starts + length
+    inside = (samples.changed[ends] - samples.changed[starts]) / length + 1e-4
+    rates = []
+    for first, last in ((np.maximum(starts - reach, 0), starts), (ends, np.minimum(ends + reach, len(samples) - 1))):
+        rate = (samples.changed[last] - samples.changed[first]) / np.maximum(last - first, 1) / inside
+        rates.append(np.where(last - first >= 2, rate, np.nan))
+    calmer, other = np.fmin(*rates), np.fmax(*rates)
+    return np.nan_to_num(calmer, nan=1.0).astype(np.float32), np.nan_to_num(other, nan=1.0).astype(np.float32)
 
 
 def _unrest(samples: _Samples, starts: Ints, length: int) -> Floats:
@@ -180,7 +219,7 @@ def _fades(samples: _Samples, limits: FadeLimits) -> list[Transition]:
     faint = contrast < np.maximum(limits.blank, limits.depth * np.minimum(before, after))
     blank = faint & ((samples.luma <= limits.black) | (samples.luma >= limits.white))
     found = []
-    for first, last in _runs(blank):
+    for first, last in runs(blank):
         shown_before, shown_after = float(before[first]), float(after[last])
         least = float(contrast[first : last + 1].min())
         shown = min(shown_before, shown_after)
@@ -188,12 +227,26 @@ def _fades(samples: _Samples, limits: FadeLimits) -> list[Transition]:
             continue
         start = _side(contrast[max(0, first - reach) : first][::-1], shown_before)
         end = _side(contrast[last + 1 : last + 1 + reach], shown_after)
-        if max(_bend(samples, first - start, first), _bend(samples, last + end, last)) > limits.bend:
+        if min(start, end) * _SAMPLE_S < limits.slope_s:
+            continue
+        middle = (first + last) // 2
+        shots = samples.luma[[first - start, last + end]]
+        if (
+            np.abs(shots - samples.luma[middle]).min() < limits.rise
+            or max(_bend(samples, first - start, first), _bend(samples, last + end, last)) > limits.bend
+        ):
             continue
         times = samples.times_s
         score = limits.depth * shown / max(least, limits.depth * shown / 10)
-        middle = float(times[first] + times[last]) / 2
-        found.append(Transition("fade", middle, float(times[first - start]), float(times[last + end]), score))
+        found.append(
+            Transition(
+                "fade",
+                float(times[first] + times[last]) / 2,
+                float(times[first - start]),
+                float(times[last + end]),
+                score,
+            )
+        )
     return found
 
 
@@ -215,9 +268,3 @@ def _along_and_aside(way: Floats) -> tuple[Floats, Floats]:
     offset = (way - way[:, :1]) / length[..., None]
     along = (offset * whole).sum(axis=2) / length
     return along, np.sqrt(np.maximum((offset**2).sum(axis=2) - along**2, 0))
-
-
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    """First and last index of each stretch of true."""
-    edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
-    return list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))

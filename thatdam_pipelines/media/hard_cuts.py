@@ -30,6 +30,7 @@ class CutLimits:
         least_moved: Least change that movement does not explain, 0 to 1.
         sure_moved: Such a change below which structure must differ too: a codec's keyframes refresh the picture.
         least_structure: Difference of structure it then must reach.
+        under_flash: Least distance, in levels, of the shots on either side of a flash that hides the cut.
         lit_structure: Difference of structure that a clear picture must reach: a lamp changes all but that.
         clear: Contrast in levels from which a picture counts as clear.
     """
@@ -38,7 +39,8 @@ class CutLimits:
     novelty: float = 1.9
     least_moved: float = 0.0015
     sure_moved: float = 0.008
-    least_structure: float = 0.28
+    least_structure: float = 0.34
+    under_flash: float = 14.0
     lit_structure: float = 0.06
     clear: float = 5.0
 
@@ -81,6 +83,8 @@ def find_cuts(track: Track, limits: CutLimits) -> list[Transition]:
             continue
         distance = np.sqrt(((places(before) - places(after)) ** 2).sum(axis=2)).min()
         novelty = float(distance / usual[index] / limits.novelty)
+        if gap[index] and distance < limits.under_flash:
+            continue
         if novelty < 1 or (not gap[index] and _is_same_place(before, after, weight, float(moved[index]), limits)):
             continue
         first = _first_in_flash(track, kept[index - 1], kept[index], weight) if gap[index] else kept[index]

@@ -18,14 +18,17 @@ Floats = npt.NDArray[np.float32]
 Cells = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
-FLASH_S = 0.2
-"""Longest flash."""
+FLASH_S = 0.25
+"""Time that a flash is shorter than, at usual frame rates."""
+
+LONGEST_FLASH_S = 0.36
+"""Longest flash at any frame rate."""
 
 FLASH_RISE = 0.05
 """Least rise of mean luma that is a flash."""
 
-FLASH_FRAMES = 5
-"""Frames that a flash is shorter than, whatever the frame rate."""
+FLASH_FRAMES = 6
+"""Frames that a flash is shorter than, where frames are few."""
 
 _CHUNK = 4096
 _FAINT = 2.0
@@ -58,6 +61,7 @@ class Track:
     Args:
         times_s: ``[n]`` seconds, rising.
         cells: ``[n, 72]`` uint8: luma thumbnail, then the two of chroma.
+        change: ``[n]`` mean luma change since the frame before, ``diff_luma``.
         moved: ``[n]`` change that small movements do not explain, ``diff_moved``.
         luma: ``[n]`` mean luma.
         contrast: ``[n]`` standard deviation of luma.
@@ -65,6 +69,7 @@ class Track:
 
     times_s: npt.NDArray[np.float64]
     cells: Cells
+    change: Floats
     moved: Floats
     luma: Floats
     contrast: Floats
@@ -75,6 +80,7 @@ class Track:
         return cls(
             rows["time_s"].to_numpy(),
             np.concatenate([rows["thumb"].to_numpy(), rows["chroma_thumb"].to_numpy()], axis=1),
+            rows["diff_luma"].to_numpy(),
             rows["diff_moved"].to_numpy(),
             rows["luma_mean"].to_numpy(),
             rows["luma_std"].to_numpy(),
@@ -94,7 +100,17 @@ class Track:
         if len(self) < 2 * width:
             return np.zeros(len(self), bool)
         low = sliding_window_view(np.pad(self.luma, width - 1, mode="edge"), width).min(axis=1)
-        return np.asarray(self.luma - sliding_window_view(low, width).max(axis=1) > FLASH_RISE)
+        lit = self.luma - sliding_window_view(low, width).max(axis=1) > FLASH_RISE
+        for first, last in runs(lit):
+            lasted = self.times_s[min(last + 1, len(self) - 1)] - self.times_s[first]
+            lit[first : last + 1] = lasted <= LONGEST_FLASH_S
+        return np.asarray(lit)
+
+
+def runs(flags: Flags) -> list[tuple[int, int]]:
+    """First and last index of each stretch of true."""
+    edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
+    return list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))
 
 
 def places(cells: Cells) -> Floats:
