@@ -1,13 +1,16 @@
 """Worker processes that read untrusted media: limited in time and memory, and gone when their parent is."""
 
 import ctypes
-import multiprocessing
 import os
 import resource
 import signal
+import sys
+import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,23 @@ def _start_worker(parent: int, memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     base = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (base + memory_bytes, base + memory_bytes))
+
+
+class _WorkerProcess(SpawnProcess):
+    """A spawned process that does not import the program it comes from: in a Dagster run that is a second of CPU."""
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:
+        program = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = program
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -83,7 +103,7 @@ class Workers:
                 max_workers=self._count,
                 initializer=_start_worker,
                 initargs=(os.getpid(), self._memory_bytes),
-                context=multiprocessing.get_context("spawn"),
+                context=_WorkerContext(),
             )
         pending: list[tuple[Job, Any]] = []
         try:
