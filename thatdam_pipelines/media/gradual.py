@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from thatdam_pipelines.media.track import Cells, Flags, Floats, Track, Transition, places, runs, structure, weights
+from thatdam_pipelines.media.track import Cells, Floats, Track, Transition, places, runs, structure, weights
 
 Ints = npt.NDArray[np.intp]
 
@@ -28,8 +28,8 @@ class DissolveLimits:
         heading: Least cosine between a step and the straight way, but for the worst sixth of the steps.
         pace: Greatest step, by the mean step.
         unrest: Greatest distance that frames before or after go a second, by that inside.
-        evidence: Weights of heading (mean), bend, dip, structure, the logarithm of unrest plus 0.1, luma change a
-            second on the calmer side and on the other by that inside, and the logarithm of pace; and a constant.
+        evidence: Weights of heading (mean), bend, dip, structure, luma change a second on the calmer side and on the
+            other by that inside, and the logarithm of pace; and a constant.
     """
 
     lengths_s: tuple[float, ...] = (0.48, 0.64, 0.88, 1.2, 1.6, 2.08)
@@ -41,7 +41,7 @@ class DissolveLimits:
     heading: float = 0.25
     pace: float = 3.2
     unrest: float = 1.5
-    evidence: tuple[float, ...] = (3.6, -7.5, 6.7, 7.5, -1.7, -2.8, -1.1, -4.8, -6.6)
+    evidence: tuple[float, ...] = (8.0, -3.3, 6.5, 6.3, -3.2, -1.1, -3.9, -9.7)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ _GREATEST_CHANGE = 1.5
 
 @dataclass(frozen=True)
 class _Samples:
-    """Frames of a clip at an even pace; ``changed`` is the luma change up to each."""
+    """Frames of a clip at an even pace, those lit by a flash left out; ``changed`` is the luma change up to each."""
 
     times_s: npt.NDArray[np.float64]
     cells: Cells
@@ -89,8 +89,8 @@ class _Samples:
     weights: Floats
 
     @classmethod
-    def of(cls, track: Track, lit: Flags) -> "_Samples":
-        """Samples of the frames that are not ``lit`` by a flash."""
+    def of(cls, track: Track) -> "_Samples":
+        lit = track.flashed()
         kept = np.flatnonzero(~lit)
         times = track.times_s[kept]
         ticks = np.arange(times[0], times[-1], _SAMPLE_S) if len(kept) else np.zeros(0)
@@ -107,11 +107,9 @@ class _Samples:
 
 def find_gradual(track: Track, dissolves: DissolveLimits, fades: FadeLimits) -> list[Transition]:
     """Every dissolve and fade, in order; none overlaps another."""
-    lit = track.flashed()
+    samples = _Samples.of(track)
     found: list[Transition] = []
-    faded = _fades(_Samples.of(track, np.zeros_like(lit)), fades)
-    dissolved = _dissolves(_Samples.of(track, lit), dissolves)
-    for one in [*faded, *sorted(dissolved, key=lambda one: -one.score)]:
+    for one in [*_fades(samples, fades), *sorted(_dissolves(samples, dissolves), key=lambda one: -one.score)]:
         if all(one.end_s <= other.start_s or one.start_s >= other.end_s for other in found):
             found.append(one)
     return sorted(found, key=lambda one: one.time_s)
@@ -168,7 +166,6 @@ def _evidence(samples: _Samples, starts: Ints, length: int, limits: DissolveLimi
         bend,
         np.minimum(dip, _DEEPEST_DIP),
         built,
-        np.log(unrest + 0.1),
         np.minimum(calmer, _GREATEST_CHANGE),
         np.minimum(other, _GREATEST_CHANGE),
         np.log(np.maximum(pace, 1)),

@@ -27,6 +27,9 @@ LONGEST_FLASH_S = 0.36
 FLASH_RISE = 0.05
 """Least rise of mean luma that is a flash."""
 
+FLASH_ONSET = 0.5
+"""Least part of its rise that a flash reaches within one frame."""
+
 FLASH_FRAMES = 6
 """Frames that a flash is shorter than, where frames are few."""
 
@@ -95,7 +98,10 @@ class Track:
         return max(least, round(seconds / usual))
 
     def flashed(self) -> Flags:
-        """Frames brighter than those before and after for less than ``FLASH_S``: a top-hat transform of mean luma."""
+        """Frames of flashes: brighter than those before and after for less than ``FLASH_S``, and suddenly so.
+
+        The first is a top-hat transform of mean luma; the second tells a flash from a short fade through white.
+        """
         width = self.frames(FLASH_S, FLASH_FRAMES)
         if len(self) < 2 * width:
             return np.zeros(len(self), bool)
@@ -103,7 +109,10 @@ class Track:
         lit = self.luma - sliding_window_view(low, width).max(axis=1) > FLASH_RISE
         for first, last in runs(lit):
             lasted = self.times_s[min(last + 1, len(self) - 1)] - self.times_s[first]
-            lit[first : last + 1] = lasted <= LONGEST_FLASH_S
+            before = self.luma[max(0, first - width) : max(1, first)]
+            rise = self.luma[first : last + 1].max() - before.min()
+            sudden = self.luma[first] - before[-1] >= FLASH_ONSET * rise
+            lit[first : last + 1] = sudden and lasted <= LONGEST_FLASH_S
         return np.asarray(lit)
 
 
