@@ -16,7 +16,7 @@ CUTS = [kind for kind in KINDS if kind.endswith("cuts")]
 GRADUAL = ["dissolve", "fade", "white fade"]
 FLASHES_AND_PANS = ["flash", "whip pan", "fast pan"]
 CALM = ["handheld", "crossing", "zoom", "static"]
-RATES = dict.fromkeys(CUTS, (30, "vfr")) | dict.fromkeys(FLASHES_AND_PANS, (25, 60))
+RATES = dict.fromkeys(CUTS, (30, "vfr")) | dict.fromkeys([*FLASHES_AND_PANS, *GRADUAL], (25, 60))
 
 
 @pytest.fixture(scope="module")
