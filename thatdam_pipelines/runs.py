@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,10 +12,10 @@ from thatdam_pipelines.definitions import defs
 from thatdam_pipelines.defs.dead_runs import fail_dead_runs, worker_tag
 from thatdam_pipelines.defs.ingest.outcomes import settle_batches
 from thatdam_pipelines.defs.partitions import INGEST_BATCH
-from thatdam_pipelines.defs.resources import announcing, embedder_of, library_of
+from thatdam_pipelines.defs.resources import announcing, embedder_of
 from thatdam_pipelines.defs.stages import RETRY_TAG
 from thatdam_pipelines.instance import open_instance
-from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.settings import Settings
 
 OnProgress = Callable[[str, int, int], None]
@@ -53,7 +52,8 @@ def run_batches(
     """Run the ingest job on each batch, then with ``understand`` the heavy one, then publish the catalogue.
 
     A run of the same batch that is queued elsewhere is cancelled, one that goes on is waited for: nothing is done
-    twice at once. May be called again after anything, a kill included: what is done is found done.
+    twice at once. The library, its worker processes and the model are opened once for all runs. May be called again
+    after anything, a kill included: what is done is found done.
 
     Args:
         batch_ids: Batches the ledger knows.
@@ -76,7 +76,7 @@ def run_batches(
             # From its very first event on: a run that dies before its resources are there must be known as dead too.
             tags=worker_tag() | ({RETRY_TAG: "true"} if retry else {}),
             resources={
-                "library": library_of(settings),
+                "library": library,
                 "embedder": embedder_of(settings),
                 "announce": announcing(announce),
             },
@@ -87,15 +87,15 @@ def run_batches(
             failed.append(f"{job} of {batch_id or 'all'}: {_why(result)}")
         return result.success
 
-    with open_instance(settings, capture_output=False) as instance, closing(Ledger(settings.database_url)) as ledger:
-        settle_batches(ledger, instance)
+    with open_instance(settings, capture_output=False) as instance, Library(settings) as library:
+        settle_batches(library.ledger, instance)
         instance.add_dynamic_partitions(INGEST_BATCH.name or "", list(batch_ids))
         ingested = []
         for number, batch_id in enumerate(batch_ids, start=1):
             _alone(instance, batch_id, progress)
             if run("ingest", batch_id, f"ingesting {number}/{len(batch_ids)}"):
                 ingested.append(batch_id)
-            settle_batches(ledger, instance)
+            settle_batches(library.ledger, instance)
         for number, batch_id in enumerate(ingested if understand else [], start=1):
             _alone(instance, batch_id, progress)
             run("understand", batch_id, f"understanding {number}/{len(ingested)}")
