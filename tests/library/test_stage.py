@@ -172,6 +172,16 @@ def test_what_was_done_before_a_disk_went_away_is_kept_and_the_rest_is_done_when
     assert codecs(library) == {"a": "h264", "r": "hevc", "b": "av1", "s": "av1", "c": "av1"}
 
 
+def test_a_new_recipe_whose_disk_is_away_keeps_what_the_old_one_made(library: Library) -> None:
+    run(library, {"a": "h264", "b": "h264"})
+    new = Recipe("probe", "next")
+    with pytest.raises(OfflineError):
+        run(library, {"a": "hevc", "b": "offline"}, new)
+    assert codecs(library) == {"a": "hevc", "b": "h264"}
+    run(library, {"a": "av1", "b": "av1"}, new)
+    assert codecs(library) == {"a": "hevc", "b": "av1"}
+
+
 def test_a_file_half_done_when_a_disk_went_away_is_not_taken_for_done(library: Library) -> None:
     def finish(job: Job, result: str) -> Rows:
         return {"frames": [{"frame_id": result, "time_s": 0.0, "sharpness": 1.0, "brightness": 0.5, "contrast": 0.1,

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from blake3 import blake3
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
+from thatdam_pipelines.errors import MediaError, OfflineError, SettingsError, StoreError, ThatdamError
 from thatdam_pipelines.library import checksum
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
@@ -233,7 +233,7 @@ def test_what_was_referenced_is_stored_when_it_is_copied_later(library: Library,
 def test_moving_what_is_the_kept_copy_itself_removes_nothing(library: Library, tmp_path: Path) -> None:
     first = ingest(library, write(tmp_path / "one" / "a.mov", b"same"))
     kept = Path(library.store.url(str(rows(library, LOCATIONS, first)[0]["path"])))
-    with pytest.raises(MediaError, match="inside the media store"):
+    with pytest.raises(SettingsError, match="part of the library"):
         claim_paths(library, [kept.parent], "move")
 
     # As when the store is reached by another path, a bind mount or a share.
@@ -572,7 +572,7 @@ def test_claiming_takes_single_files_and_bounds_batches(settings: Settings, card
         assert [file.rel_path for file in library.ledger.batch_files(one)] == ["GX010042.MP4"]
         sizes = [len(library.ledger.batch_files(batch)) for batch in claim_paths(library, [card], "copy")]
         assert sizes == [2, 2, 2]
-        with pytest.raises(MediaError, match="no such file"):
+        with pytest.raises(SettingsError, match="no such file"):
             claim_paths(library, [card / "nothing"], "copy")
 
 
@@ -778,3 +778,19 @@ def die_after(patch: pytest.MonkeyPatch, library: Library, step: str) -> None:
             raise KeyboardInterrupt
 
     patch.setattr(owner, name, do_and_die)
+
+
+def test_the_library_itself_is_never_claimed_however_it_is_reached(library: Library, tmp_path: Path) -> None:
+    home = library.settings.home
+    ingest(library, write(tmp_path / "one" / "a.mov", b"footage"))
+    write(library.settings.incoming_dir / "dropped.mov", b"dropped")
+    alias = tmp_path / "alias"
+    alias.symlink_to(home.parent)
+    for inside in (home, alias / home.name, library.settings.tables_dir, home / "library.db"):
+        with pytest.raises(SettingsError, match="part of the library"):
+            claim_paths(library, [inside], "move")
+    for around in (home.parent, alias):
+        for batch in claim_paths(library, [around], "copy"):
+            files = [file.rel_path for file in library.ledger.batch_files(batch)]
+            assert not [file for file in files if "library.db" in file or "tables" in file]
+    assert claim_paths(library, [library.settings.incoming_dir], "move")

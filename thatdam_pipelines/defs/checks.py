@@ -20,7 +20,7 @@ EVERY_FILE_DONE = {
     "every_file_done": "No file failed. A failed file costs only itself; the list says why and what to do."
 }
 ORIGINALS_VERIFIED = {
-    "originals_verified": "Every original is where its location says, of its size, and was read back equal to its hash."
+    "originals_verified": "Every original is at its location and of its size; ingest read it back equal to its hash."
 }
 PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the clip within half a second or 1 %."}
 VECTORS_SOUND = {"vectors_sound": "Every vector is finite, of unit length and of the length its row declares."}

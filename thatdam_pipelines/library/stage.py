@@ -133,6 +133,8 @@ def run_stage(
         if "space" in table.schema:
             kept = kept & (pl.col("space") == space)
             kept = kept | ((pl.col("space") != space) & pl.col("media_id").is_in(list(wanted)))
+        # What an outage kept from being made anew stays as it was, by whatever recipe.
+        kept = kept | pl.col("media_id").is_in(list(unfinished))
         new = table.frame([row for row in rows[table.name] if row["media_id"] not in dropped])
         library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), new]))
     all_failures = pl.concat([failed_rows, failure_table.frame(list(failures.values()))])

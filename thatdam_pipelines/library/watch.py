@@ -148,7 +148,7 @@ def scan_folder(ledger: Ledger, settings: Settings, folder: WatchedFolder, now: 
     batches: list[str] = []
     claimed = 0
     for files in _ready(waiting, settings, now):
-        if len(batches) == MAX_BATCHES or time.monotonic() > deadline:
+        if len(batches) == MAX_BATCHES or (batches and time.monotonic() > deadline):
             break
         made = ledger.create_batch(root, folder.mode, files, now, album=folder.album, category=folder.category)
         if made is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.arrivals import KnownFile, Sighting
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger_tables import MOVED
@@ -28,7 +28,7 @@ def claim_paths(
         Ids of the batches that hold the files, oldest first.
 
     Raises:
-        MediaError: A path does not exist, or is inside the media store.
+        SettingsError: A path does not exist, or is part of the library itself.
     """
     batches: set[str] = set()
     for root, sightings in _by_root(library, paths).items():
@@ -39,21 +39,26 @@ def claim_paths(
 def _by_root(library: Library, paths: Iterable[Path]) -> dict[str, dict[str, Sighting]]:
     settings = library.settings
     watched = [Path(plain_path(folder.path)) for folder in settings.watched_folders]
-    skip = own_folders(settings)
+    own = [Path(folder).resolve() for folder in own_folders(settings)]
     roots: dict[str, dict[str, Sighting]] = {}
     for path in paths:
         given = path.resolve() if path.is_symlink() else Path(plain_path(path))
         if not given.exists():
-            raise MediaError(path, "there is no such file or folder", "Check the name.")
-        if library.store.is_local and given.resolve().is_relative_to(Path(library.store.url("")).resolve()):
-            raise MediaError(path, "it is inside the media store", "It is in the library already.")
+            raise SettingsError(path, "there is no such file or folder", "Check the name.")
+        real = given.resolve()
+        below_watched = any(real.is_relative_to(folder.resolve()) for folder in watched)
+        if not below_watched and any(real.is_relative_to(folder) for folder in own):
+            raise SettingsError(path, "it is part of the library itself", "Give footage, or home/incoming.")
         # Below a watched folder the ledger knows the file by that folder, so that no scan takes it a second time.
         roots_above = [folder for folder in watched if given.is_relative_to(folder)]
         root = max(roots_above, key=lambda folder: len(folder.parts), default=given if given.is_dir() else given.parent)
         below = "" if given == root else given.relative_to(root).as_posix()
         if given.is_dir():
             prefix = f"{below}/" if below else ""
-            files = [(prefix + rel, found) for rel, found in walk_files(str(given), skip - {str(given)})]
+            # However the folder was reached: the library's own folders below it, spelled as the walk will meet them.
+            inside = [folder for folder in own if folder != real and folder.is_relative_to(real)]
+            skip = {str(given / folder.relative_to(real)) for folder in inside}
+            files = [(prefix + rel, found) for rel, found in walk_files(str(given), skip)]
         else:
             files = [] if is_ignored(given.name) else [(below, given.lstat())]
         sightings = roots.setdefault(str(root), {})

@@ -198,23 +198,21 @@ def _remove_duplicate(
     library: Library, row: Mapping[str, Any], source: Path, found: Sighting, proven: set[str]
 ) -> None:
     """Remove the source of a file whose content is kept elsewhere, if it is as it was and the kept copy is proven."""
-    try:
-        now = source.lstat()
-    except OSError:
-        return
-    if (now.st_size, now.st_mtime_ns) != (found.size_bytes, found.mtime_ns):
-        return
     key = row["path"]
-    if library.store.is_local and Path(library.store.url(key)).samefile(source):
-        return
+    with contextlib.suppress(OSError):
+        if library.store.is_local and Path(library.store.url(key)).samefile(source):
+            return
     if key not in proven:
         try:
             if library.store.digest(key).media_id != row["media_id"]:
                 return
         except StoreError:
             return
+    # Looked at after the long read of the kept copy: what was saved under this name meanwhile is a new arrival.
     with contextlib.suppress(OSError):
-        source.unlink()
+        now = source.lstat()
+        if (now.st_size, now.st_mtime_ns) == (found.size_bytes, found.mtime_ns):
+            source.unlink()
 
 
 def _remove_emptied(root: Path, folders: set[Path]) -> None:
