@@ -26,6 +26,7 @@ from thatdam_pipelines.defs.ingest.sensors import incoming_sensor
 from thatdam_pipelines.instance import open_instance
 from thatdam_pipelines.library.arrivals import Sighting
 from thatdam_pipelines.library.catalog import publish
+from thatdam_pipelines.library.compaction import compact
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import TABLES
@@ -121,6 +122,8 @@ def seed(settings: Settings, model: str, count: int) -> None:
                 vectors.index_batch(library, batch_id)
                 text.index_batch(library, batch_id)
                 record(instance, batch_id)
+        # They came long ago: what a schedule merges has been merged.
+        compact(library, quiet_s=0)
         publish(library)
 
 
