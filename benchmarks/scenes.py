@@ -158,8 +158,8 @@ def _print_kinds(told: dict[str, Result]) -> None:
             {
                 "kind": name,
                 "minutes": round(one.minutes, 1),
-                "hard cuts": f"{one.cuts_found}/{one.cuts}",
-                "precision": round(one.precision, 3),
+                "hard cuts": f"{one.cuts_found}/{one.cuts}" if one.cuts else "",
+                "precision": f"{one.precision:.3f}" if one.cuts + one.gradual else "",
                 "F1": f"{one.f1:.3f}" if one.cuts else "",
                 "gradual": f"{one.gradual_found}/{one.gradual}" if one.gradual else "",
                 "false": one.false,

@@ -166,4 +166,4 @@ def test_nothing_was_tuned_on_what_is_measured():
 
 def test_the_recipe_names_every_limit():
     assert SCENES_RECIPE.id.startswith("scenes-1-")
-    assert {"cuts", "dissolves", "fades", "shortest_s"} <= set(SCENES_RECIPE.params)
+    assert {"cuts", "dissolves", "fades", "flashes", "shortest_s"} == set(SCENES_RECIPE.params)

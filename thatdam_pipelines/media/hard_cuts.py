@@ -75,17 +75,18 @@ def find_cuts(track: Track, limits: CutLimits) -> list[Transition]:
     usual = _others(change, times, near) + _STEP_FLOOR
     alone = (moved >= limits.least_moved) & (moved >= limits.isolation * pace * (others + _MOVED_FLOOR))
     alone[gap] = (change >= limits.novelty * pace * usual)[gap]
+    alone[0] = False
     weight = weights(cells)
     cuts = []
     for index in np.flatnonzero(alone):
         before, after = cells[max(0, index - reach) : index, None], cells[None, index : index + reach]
-        if not index:
-            continue
         distance = np.sqrt(((places(before) - places(after)) ** 2).sum(axis=2)).min()
         novelty = float(distance / usual[index] / limits.novelty)
-        if gap[index] and distance < limits.under_flash:
-            continue
-        if novelty < 1 or (not gap[index] and _is_same_place(before, after, weight, float(moved[index]), limits)):
+        if gap[index]:
+            same = bool(distance < limits.under_flash)
+        else:
+            same = _is_same_place(before, after, weight, float(moved[index]), limits)
+        if novelty < 1 or same:
             continue
         first = _first_in_flash(track, kept[index - 1], kept[index], weight) if gap[index] else kept[index]
         time_s = float(track.times_s[first])

@@ -7,7 +7,15 @@ import polars as pl
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.media.gradual import DissolveLimits, FadeLimits, find_gradual
 from thatdam_pipelines.media.hard_cuts import CutLimits, find_cuts
-from thatdam_pipelines.media.track import Track, Transition
+from thatdam_pipelines.media.track import (
+    FLASH_FRAMES,
+    FLASH_ONSET,
+    FLASH_RISE,
+    FLASH_S,
+    LONGEST_FLASH_S,
+    Track,
+    Transition,
+)
 
 SHORTEST_S = 0.25
 """Shortest scene; what is shorter belongs to the scene before it."""
@@ -17,7 +25,13 @@ _CUTS, _DISSOLVES, _FADES = CutLimits(), DissolveLimits(), FadeLimits()
 SCENES_RECIPE = Recipe(
     "scenes",
     "1",
-    {"shortest_s": SHORTEST_S, "cuts": asdict(_CUTS), "dissolves": asdict(_DISSOLVES), "fades": asdict(_FADES)},
+    {
+        "shortest_s": SHORTEST_S,
+        "flashes": [FLASH_S, LONGEST_FLASH_S, FLASH_RISE, FLASH_ONSET, FLASH_FRAMES],
+        "cuts": asdict(_CUTS),
+        "dissolves": asdict(_DISSOLVES),
+        "fades": asdict(_FADES),
+    },
 )
 
 
