@@ -92,23 +92,27 @@ def run_batches(
         instance.add_dynamic_partitions(INGEST_BATCH.name or "", list(batch_ids))
         ingested = []
         for number, batch_id in enumerate(batch_ids, start=1):
-            _alone(instance, batch_id, progress)
+            _alone(instance, batch_id, progress, "ingest")
             if run("ingest", batch_id, f"ingesting {number}/{len(batch_ids)}"):
                 ingested.append(batch_id)
             settle_batches(library.ledger, instance)
         for number, batch_id in enumerate(ingested if understand else [], start=1):
-            _alone(instance, batch_id, progress)
+            _alone(instance, batch_id, progress, "understand")
             run("understand", batch_id, f"understanding {number}/{len(ingested)}")
         if batch_ids:
             run("publish_catalog", None, "publishing")
     return RunsReport(run_ids, not failed, failed)
 
 
-def _alone(instance: DagsterInstance, batch_id: str, progress: OnProgress) -> None:
-    """Return when no other run works, or is about to work, on the batch."""
+def _alone(instance: DagsterInstance, batch_id: str, progress: OnProgress, job: str) -> None:
+    """Return when no other run works on the batch, and none that would do what ``job`` does is queued.
+
+    A queued heavy run is left to come after an ingest: it was asked for once and would not be asked for again.
+    """
     tags = {PARTITION_NAME_TAG: batch_id}
     for run in instance.get_runs(RunsFilter(tags=tags, statuses=_WAITING)):
-        instance.report_run_canceled(run, "The command line runs this batch itself.")
+        if (run.job_name == "ingest") == (job == "ingest"):
+            instance.report_run_canceled(run, "The command line runs this batch itself.")
     while instance.get_runs(RunsFilter(tags=tags, statuses=_WORKING), limit=1):
         fail_dead_runs(instance)
         progress(f"waiting for another run of {batch_id}", 0, 0)

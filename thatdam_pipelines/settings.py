@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(300_000_000, ge=1, description="Stills of more pixels are refused.")
     disk_reserve_bytes: int = Field(2 * 2**30, ge=0, description="Free space ingest leaves on the media disk.")
 
-    event_log_days: float = Field(30.0, ge=0, description="Days the logs of runs are kept. What was made is kept.")
+    event_log_days: float = Field(30.0, gt=0, description="Days the logs of runs are kept. What was made is kept.")
 
     host: str = Field("127.0.0.1", description="Address servers bind to.")
     dagster_port: int = Field(3000, description="Port of the Dagster UI.")

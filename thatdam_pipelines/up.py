@@ -48,13 +48,15 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool) 
             (settings.chroma_port, "THATDAM_CHROMA_PORT"),
         ):
             _require_free(settings.host, port, setting)
+        if settings.incoming is None:
+            settings.incoming_dir.mkdir(parents=True, exist_ok=True)
         first_start = not settings.dagster_dir.exists()
+        if first_start and sample_footage:
+            # Before Dagster's folder is there: when this is interrupted, the next start is the first one again.
+            console.print("First start: making a few minutes of sample footage ...")
+            drop_sample_footage(settings)
         prepare_instance(settings)
-        settings.incoming_dir.mkdir(parents=True, exist_ok=True)
         with _stop_on_signals() as stop, _services(settings) as services:
-            if first_start and sample_footage:
-                console.print("First start: making a few minutes of sample footage ...")
-                drop_sample_footage(settings)
             _wait_until_ready(settings, services, stop)
             if not stop:
                 _print_welcome(settings, console, sample_footage=first_start and sample_footage)
@@ -65,13 +67,12 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool) 
 
 
 def drop_sample_footage(settings: Settings) -> None:
-    """Make the sample footage beside the incoming folder, then move it in as a drop would."""
+    """Make the sample footage in a hidden folder of the incoming one, then move it out of there as a drop would."""
     from thatdam_pipelines.samples.footage import write_demo_footage
 
-    made = settings.home / ".sample-footage"
+    made = settings.incoming_dir / ".sample-footage"
     shutil.rmtree(made, ignore_errors=True)
     write_demo_footage(made)
-    settings.incoming_dir.mkdir(parents=True, exist_ok=True)
     for entry in sorted(made.iterdir()):
         entry.rename(settings.incoming_dir / entry.name)
     made.rmdir()

@@ -129,7 +129,13 @@ def test_a_run_that_fails_says_why_and_leaves_the_batch_failed(home: Settings, c
     assert batch_state(home, batch) == "done"
 
 
-def test_a_queued_run_of_the_same_batch_is_cancelled_not_doubled(home: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [("ingest", dg.DagsterRunStatus.CANCELED), ("understand", dg.DagsterRunStatus.QUEUED)],
+)
+def test_a_queued_run_of_the_same_job_is_cancelled_not_doubled_and_a_heavy_one_still_comes(
+    home: Settings, tmp_path: Path, job: str, expected: dg.DagsterRunStatus
+) -> None:
     from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
     from thatdam_pipelines.definitions import defs
@@ -141,15 +147,15 @@ def test_a_queued_run_of_the_same_batch_is_cancelled_not_doubled(home: Settings,
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("thatdam"), "__repository__")
     with open_instance(home) as instance:
         queued = instance.create_run_for_job(
-            defs().resolve_job_def("ingest"),
+            defs().resolve_job_def(job),
             tags={"dagster/partition": batch},
             status=dg.DagsterRunStatus.QUEUED,
-            remote_job_origin=RemoteJobOrigin(origin, "ingest"),
+            remote_job_origin=RemoteJobOrigin(origin, job),
         )
     assert run_batches(home, [batch], understand=False).success
     with open_instance(home) as instance:
         run = instance.get_run_by_id(queued.run_id)
-        assert run is not None and run.status == dg.DagsterRunStatus.CANCELED
+        assert run is not None and run.status == expected
 
 
 RUN = """

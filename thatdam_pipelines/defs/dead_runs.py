@@ -14,7 +14,12 @@ UNMARKED_S = 300.0
 """A run that started so long ago and has not yet said which process it is in died before it could."""
 
 # Not yet started are those of commands, which have their tag from the beginning.
-_BEGUN = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+_BEGUN = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
 def worker_tag() -> dict[str, str]:
@@ -30,7 +35,8 @@ def fail_dead_runs(instance: DagsterInstance) -> list[dg.DagsterRun]:
     failed = []
     for record in instance.get_run_records(RunsFilter(statuses=_BEGUN)):
         run = record.dagster_run
-        if _is_dead(instance, run, record.start_time):
+        launched = record.update_timestamp.timestamp() if run.status == DagsterRunStatus.STARTING else record.start_time
+        if _is_dead(instance, run, launched):
             instance.report_run_failed(run, "The process of this run is gone: killed, or the machine went down.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             logging.getLogger(__name__).warning("run %s: its process is gone, marked as failed", run.run_id)
