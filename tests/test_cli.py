@@ -106,6 +106,10 @@ def test_sql_prints_tables_json_and_csv(run: Run, footage: Any) -> None:
     assert "CLIP0001.MOV" in run(footage.settings, "sql", query).out
 
 
+def test_square_brackets_in_a_value_are_shown_as_they_are(run: Run, footage: Any) -> None:
+    assert "a [blue] clip" in run(footage.settings, "sql", "SELECT 'a [blue] clip' AS name").out
+
+
 @pytest.mark.parametrize("statement", ["DROP VIEW media", "CREATE TABLE t AS SELECT 1", "COPY media TO 'x.csv'"])
 def test_sql_refuses_a_write_with_a_clear_error(run: Run, footage: Any, statement: str) -> None:
     said = run(footage.settings, "sql", statement)

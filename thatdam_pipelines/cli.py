@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
 from thatdam_pipelines.settings import IngestMode, get_settings
@@ -54,7 +56,7 @@ def main() -> None:
     try:
         app()
     except (SettingsError, QueryError) as error:
-        err.print(f"[red]error[/red] {error}", markup=True, highlight=False)
+        err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
         sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():
@@ -62,7 +64,7 @@ def main() -> None:
             err.print(f"[red]error[/red] {name}: {problem['msg']}. See docs/settings.md.", highlight=False)
         sys.exit(2)
     except ThatdamError as error:
-        err.print(f"[red]error[/red] {error}", highlight=False)
+        err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
 
 
@@ -107,7 +109,8 @@ def doctor(as_json: AsJson = False) -> None:
         table = Table("", "what", "found", "next step", box=None)
         for finding in findings:
             table.add_row(
-                "[green]ok[/]" if finding.ok else "[red]broken[/]", finding.subject, finding.found, finding.next_step
+                "[green]ok[/]" if finding.ok else "[red]broken[/]",
+                *map(Text, (finding.subject, finding.found, finding.next_step)),
             )
         out.print(table)
     if not all(finding.ok for finding in findings):
@@ -160,7 +163,7 @@ def search(
     if as_json:
         _print_json([moment.as_dict() for moment in result.moments])
         for note in result.notes:
-            err.print(note, highlight=False, soft_wrap=True)
+            err.print(note, markup=False, highlight=False, soft_wrap=True)
         return
     for moment in result.moments:
         span = f"{_clock(moment.start_s)} - {_clock(moment.end_s)}"
@@ -170,7 +173,7 @@ def search(
     if not result.moments:
         out.print("Nothing found.")
     for note in result.notes:
-        out.print(note, highlight=False, style="yellow", soft_wrap=True)
+        out.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
 
 
 @app.command()
@@ -269,10 +272,10 @@ def models_list(as_json: AsJson = False) -> None:
     for space in found.spaces:
         roles = {"answers searches": space.serves, "the settings compute it": space.computed}
         role = ", ".join(role for role, held in roles.items() if held)
-        table.add_row(space.space, *map(str, space.vectors.values()), f"{space.share:.1%}", role)
+        table.add_row(Text(space.space), *map(str, space.vectors.values()), f"{space.share:.1%}", role)
     out.print(table)
     for note in found.notes:
-        out.print(note, highlight=False, style="yellow", soft_wrap=True)
+        out.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
 
 
 @models_app.command("fill")
@@ -359,7 +362,7 @@ def _print_frame(frame: Any) -> None:
     for name in frame.columns:
         table.add_column(name, overflow="fold")
     for row in frame.iter_rows():
-        table.add_row(*("" if value is None else _shown(_short(value)) for value in row))
+        table.add_row(*(Text("" if value is None else _shown(_short(value))) for value in row))
     # Into a file or a pipe the table is as wide as it is; on a terminal long values go over several lines.
     (out if out.is_terminal else Console(width=10_000)).print(table, markup=False)
     out.print(f"{frame.height} rows", style="dim")

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from thatdam_pipelines.ingest_command import IngestResult, ingest_paths
@@ -81,7 +82,7 @@ def _show(console: Console, answers: list[dict[str, Any]], rows: Any) -> None:
     for answer in answers:
         moment = answer["moment"]
         place = f"{Path(moment['path']).name} {moment['start_s']:.1f}-{moment['end_s']:.1f} s" if moment else "nothing"
-        table.add_row(answer["query"], place, "; ".join(moment["reasons"]) if moment else "")
+        table.add_row(answer["query"], place, escape("; ".join(moment["reasons"])) if moment else "")
     console.print(table)
     facts = Table(*rows.columns, title="thatdam sql", box=None)
     for row in rows.iter_rows():
