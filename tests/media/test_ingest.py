@@ -745,7 +745,7 @@ def test_dying_after_any_step_ends_in_the_same_when_run_again(
 ) -> None:
     outcomes = []
     for home in ("undisturbed", "disturbed"):
-        drop = tmp_path / home / "drop"
+        drop = tmp_path / f"drop {home}"
         for name, content in (("a.mov", b"same"), ("b.mov", b"same"), ("c/d.mov", b"other"), ("e.mov", b"12345678")):
             write(drop / name, content)
         os.mkfifo(drop / "pipe.mov")
