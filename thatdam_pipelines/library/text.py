@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.index_report import IndexReport
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
 from thatdam_pipelines.library.text_documents import FIELDS, Document, documents, fold
 from thatdam_pipelines.library.text_query import TextQuery, name_parts, parse
@@ -45,25 +46,6 @@ _AROUND = 60
 """Characters of a snippet on either side of its first match."""
 _SOME = 0.4
 """Least share of the words that must be there when no document has all of them: one of two, two of three to five."""
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What indexing did.
-
-    Args:
-        added: Documents that were missing or have changed.
-        removed: Documents that changed or that the tables no longer have.
-        unchanged: Documents that were there already.
-        expected: Documents the tables make.
-        present: Documents in the index afterwards, counted there.
-    """
-
-    added: int
-    removed: int
-    unchanged: int
-    expected: int
-    present: int
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from thatdam_pipelines.library.chroma import Connection, writing
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.index_report import IndexReport
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, PROBES, Table
 from thatdam_pipelines.settings import Settings
 
@@ -30,25 +31,6 @@ _ADD_AT_ONCE = 2_000
 _BUILDING = "building-"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What indexing did.
-
-    Args:
-        added: Vectors that were missing.
-        removed: Vectors of recipes or items that the tables no longer have.
-        unchanged: Vectors that were there already.
-        expected: Rows of the tables.
-        present: Vectors in the index afterwards, counted there.
-    """
-
-    added: int
-    removed: int
-    unchanged: int
-    expected: int
-    present: int
 
 
 @dataclass(frozen=True)
