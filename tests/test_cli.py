@@ -3,13 +3,19 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
 from thatdam_pipelines.cli import main
-from thatdam_pipelines.settings import Settings, get_settings
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.watch import scan_folder
+from thatdam_pipelines.media.claim import claim_paths
+from thatdam_pipelines.media.ingest import ingest_batch
+from thatdam_pipelines.settings import Settings, WatchedFolder, get_settings
 
 
 class Said(NamedTuple):
@@ -34,8 +40,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setenv("THATDAM_EMBEDDER", settings.embedder)
         monkeypatch.setenv("THATDAM_DISK_RESERVE_BYTES", "0")
         monkeypatch.setenv("COLUMNS", "200")
-        if settings.open_clip_config is not None:
-            monkeypatch.setenv("THATDAM_OPEN_CLIP_CONFIG", str(settings.open_clip_config))
+        for name in ("open_clip_config", "vocabulary"):
+            if (path := getattr(settings, name)) is not None:
+                monkeypatch.setenv(f"THATDAM_{name.upper()}", str(path))
         monkeypatch.setattr(sys, "argv", ["thatdam", *arguments])
         get_settings.cache_clear()
         capsys.readouterr()
@@ -69,6 +76,84 @@ def test_ingest_ends_with_0_when_files_failed_and_lists_them(run: Run, settings:
     assert again.code == 0 and "\n'name" not in again.out
 
 
+def test_ingest_lists_a_copy_of_what_could_not_be_read_as_failed_for_the_same_reason(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.mp4").write_bytes(b"this is text, not video")
+    [first] = run(settings, "ingest", str(tmp_path / "first"), "--json").data["failed"]
+    said = run(settings, "ingest", str(tmp_path / "second"), "--json").data
+    path = str(tmp_path / "second" / "second.mp4")
+    assert [(row["path"], row["status"]) for row in said["media"]] == [(path, "failed")]
+    assert said["failed"] == [{"path": path, "reason": first["reason"]}]
+
+
+def test_ingest_tells_of_the_files_it_was_given_and_of_no_others_of_their_batch(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (card / name).write_text(f"{name} is a text")
+    run(settings, "ingest", str(card))
+    one = run(settings, "ingest", str(card / "a.mp4"), "--json").data
+    assert [row["path"] for row in one["media"]] == [row["path"] for row in one["failed"]] == [str(card / "a.mp4")]
+
+
+@pytest.mark.parametrize("name", [".hidden.mp4", "half.mp4.part", "Thumbs.db", "empty/"])
+def test_ingest_says_why_it_took_nothing_of_a_path_it_was_given(
+    run: Run, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.write_bytes(b"bytes")
+    said = run(settings, "ingest", str(path), "--json")
+    assert said.code == 0
+    assert said.data["failed"][0]["path"] == str(path) and "hidden, partial" in said.data["failed"][0]["reason"]
+
+
+def test_ingest_refuses_an_empty_path_instead_of_taking_the_folder_it_is_in(
+    run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.mp4").write_bytes(b"mine")
+    monkeypatch.chdir(tmp_path)
+    said = run(settings, "ingest", "", "--mode", "move")
+    assert said.code == 2 and "path is empty" in said.err
+    assert (tmp_path / "mine.mp4").exists()
+
+
+def test_waiting_for_a_copy_of_what_is_there_makes_what_the_first_one_lacks(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (64, 48), "red").save(tmp_path / folder / f"{folder}.png")
+    run(settings, "ingest", str(tmp_path / "first"))
+    status = "SELECT status FROM media"
+    assert run(settings, "sql", status, "--json").data == [{"status": "probed"}]
+    said = run(settings, "ingest", str(tmp_path / "second"), "--wait", "--json").data
+    assert [row["status"] for row in said["media"]] == ["duplicate"] and len(said["batches"]) == 1
+    assert run(settings, "sql", status, "--json").data == [{"status": "ready"}]
+
+
+@pytest.mark.parametrize("command", ["the folder", "the file", "retry"])
+def test_what_was_moved_before_a_kill_is_finished_by_the_same_command_or_a_retry(
+    run: Run, settings: Settings, tmp_path: Path, command: str
+) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    Image.new("RGB", (64, 48), "red").save(card / "still.png")
+    with Library(settings) as library:
+        (batch,) = claim_paths(library, [card], "move")
+        ingest_batch(library, batch)
+        library.ledger.start_batch(batch, "a run that was killed")
+    assert list(card.iterdir()) == []
+    path = {"the folder": card, "the file": card / "still.png"}.get(command)
+    said = run(settings, *(["ingest", str(path), "--wait"] if path else ["retry"]), "--json")
+    assert said.code == 0 and said.data["batches"] == [batch] and said.data["failed"] == []
+    assert run(settings, "sql", "SELECT status FROM media", "--json").data == [{"status": "ready"}]
+
+
 def test_ingest_of_a_path_that_is_not_there_ends_with_2_and_names_it(run: Run, settings: Settings) -> None:
     said = run(settings, "ingest", "/no/such/card")
     assert said.code == 2
@@ -84,11 +169,30 @@ def test_wrong_options_and_settings_end_with_2(
     assert said.code == 2 and "THATDAM_WORKERS" in said.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WATCHED", "/mnt/card"),
+        ("WATCHED", '[{"path": "/mnt", "setle_seconds": 3}]'),
+        ("WEB_PORT", "99999"),
+        ("HOME", "/dev/null"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_with_its_name(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"THATDAM_{name}", value)
+    said = run(settings.model_copy(update={"home": Path(value)}) if name == "HOME" else settings, "models", "list")
+    assert said.code == 2 and name.lower() in said.err.lower() and "docs/settings.md" in said.err
+
+
 def test_search_prints_json_of_the_documented_shape(run: Run, footage: Any) -> None:
     said = run(footage.settings, "search", footage.files[0].shown[0].caption, "--json", "--limit", "3")
     assert said.code == 0
     first = said.data[0]
-    assert set(first) == {"media_id", "path", "start_s", "end_s", "score", "level", "reasons"}
+    of_takes = {"take_id", "take_start_s", "take_end_s"}
+    assert set(first) == {"media_id", "path", "start_s", "end_s", "score", "level", "reasons"} | of_takes
+    assert all(first[name] is None for name in of_takes)
     assert "Embedder: open_clip:thatdam-tiny" in said.err
 
 
@@ -104,6 +208,20 @@ def test_sql_prints_tables_json_and_csv(run: Run, footage: Any) -> None:
     csv = run(footage.settings, "sql", query, "--csv").out.splitlines()
     assert csv[0] == "name,duration_s" and csv[1].startswith("CLIP0001.MOV,")
     assert "CLIP0001.MOV" in run(footage.settings, "sql", query).out
+
+
+def test_lists_are_json_in_csv_and_infinite_numbers_are_null_in_json(run: Run, footage: Any) -> None:
+    query = "SELECT ['a', 'it''s'] AS names, {'x': 1} AS place, 1 / 0 AS rate, NULL::INT[] AS none"
+    assert (
+        run(footage.settings, "sql", query, "--csv").out.splitlines()[1] == """"[""a"", ""it's""]","{""x"": 1}",inf,"""
+    )
+    (row,) = run(footage.settings, "sql", query, "--json").data
+    assert row == {"names": ["a", "it's"], "place": {"x": 1}, "rate": None, "none": None}
+
+
+def test_every_ready_made_query_prints_csv(run: Run, footage: Any) -> None:
+    for query in run(footage.settings, "sql", "--list", "--json").data["queries"]:
+        assert run(footage.settings, "sql", query["name"], "--csv").code == 0, query["name"]
 
 
 def test_square_brackets_in_a_value_are_shown_as_they_are(run: Run, footage: Any) -> None:
@@ -202,3 +320,36 @@ def test_doctor_finds_a_good_installation_good_and_a_missing_folder_broken(
     missing = run(footage.settings, "doctor", "--json")
     assert missing.code == 1
     assert [finding["subject"] for finding in missing.data if not finding["ok"]] == ["watched folder"]
+
+
+def test_doctor_finds_what_ingest_would_stumble_over(
+    run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "still.png")
+    monkeypatch.setenv("THATDAM_MEDIA", str(tmp_path / "disk"))
+    run(settings, "ingest", str(tmp_path / "still.png"))
+    assert run(settings, "doctor").code == 0
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    (tmp_path / "disk").mkdir()
+    other = settings.model_copy(update={"embedder": "open_clip:No-Such-Model"})
+    said = run(other, "doctor", "--json")
+    broken = {finding["subject"]: finding["found"] for finding in said.data if not finding["ok"]}
+    assert said.code == 1
+    assert set(broken) == {"media store", "open_clip:No-Such-Model"} and "cannot be reached" in broken["media store"]
+
+
+def test_doctor_tells_a_watched_folder_from_the_empty_one_left_where_it_was(
+    run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = tmp_path / "nas"
+    watched.mkdir()
+    (watched / "clip.mov").write_bytes(b"footage")
+    with Library(settings) as library:
+        scan_folder(library.ledger, settings, WatchedFolder(path=watched), datetime.now(UTC))
+    monkeypatch.setenv("THATDAM_WATCHED", json.dumps([{"path": str(watched)}]))
+    assert run(settings, "doctor").code == 0
+    watched.rename(tmp_path / "unplugged")
+    watched.mkdir()
+    said = run(settings, "doctor", "--json")
+    (broken,) = [finding for finding in said.data if not finding["ok"]]
+    assert said.code == 1 and str(watched) in broken["found"] and "Mount" in broken["next_step"]

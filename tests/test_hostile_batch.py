@@ -27,7 +27,7 @@ from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS, PROBES, RAW_MEDIA_FAILURES, TABLES
-from thatdam_pipelines.media.ingest import claim_paths
+from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.runs import RunsReport, run_batches
 from thatdam_pipelines.samples.bad_files import BadFile, make_canary, write_bad_files
 from thatdam_pipelines.samples.traps import Listener, Watch

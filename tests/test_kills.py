@@ -28,7 +28,7 @@ from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES, Table
 from thatdam_pipelines.library.store import raw_folder
 from thatdam_pipelines.library.vectors import VectorIndex
-from thatdam_pipelines.media.ingest import claim_paths
+from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.runs import run_batches
 from thatdam_pipelines.search.search import Query, Searcher
 from thatdam_pipelines.settings import IngestMode, Settings

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L2
 from thatdam_pipelines.processes import MARK
@@ -60,7 +62,7 @@ def fetch(url: str, host: str | None = None) -> tuple[int, bytes]:
 
 def test_a_drop_is_found_while_the_platform_is_up_and_ctrl_c_leaves_nothing(tmp_path: Path, footage: Any) -> None:
     home = tmp_path / "home"
-    ports = {name: free_port() for name in ("DAGSTER", "WEB", "CHROMA")}
+    ports = {name: free_port() for name in ("DAGSTER", "WEB", "CHROMA", "CAPTURE")}
     env = os.environ | {f"THATDAM_{name}_PORT": str(port) for name, port in ports.items()}
     env |= {"THATDAM_HOME": str(home), "THATDAM_EMBEDDER": "descriptor", "THATDAM_SETTLE_SECONDS": "1"}
     env |= {"THATDAM_DISK_RESERVE_BYTES": "0"}
@@ -91,11 +93,54 @@ def test_a_drop_is_found_while_the_platform_is_up_and_ctrl_c_leaves_nothing(tmp_
         assert fetch(f"{web}/health", host="evil.example")[0] == 400
         assert fetch(f"{web}/health") == (200, b'{"status":"ok","service":"thatdam"}')
         assert fetch(f"http://127.0.0.1:{ports['DAGSTER']}/server_info")[0] == 200
-        assert len(marked_processes(home)) >= 4
+        assert fetch(f"http://127.0.0.1:{ports['CAPTURE']}/health")[0] == 200
+        assert f"http://127.0.0.1:{ports['CAPTURE']}" in log.read_text()
+        assert len(marked_processes(home)) >= 5
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(timeout=60)
     assert up.returncode == 0
+    assert marked_processes(home) == []
+
+
+def test_a_platform_that_was_killed_leaves_nothing_that_the_next_one_would_share_its_folders_with(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = tmp_path / "home"
+    env = os.environ | {"THATDAM_HOME": str(home), "THATDAM_EMBEDDER": "descriptor"}
+    started: list[subprocess.Popen[Any]] = []
+
+    def start() -> tuple[subprocess.Popen[str], dict[str, Any]]:
+        ports = {f"THATDAM_{name}_PORT": str(free_port()) for name in ("DAGSTER", "WEB", "CHROMA", "CAPTURE")}
+        with (tmp_path / "up.log").open("w") as log:
+            up = subprocess.Popen(
+                [THATDAM, "up", "--json"], env=env | ports, stdout=subprocess.PIPE, stderr=log, cwd=tmp_path, text=True
+            )
+        started.append(up)
+        assert up.stdout is not None
+        said = up.stdout.readline()
+        assert said, (tmp_path / "up.log").read_text()
+        return up, json.loads(said)
+
+    request.addfinalizer(lambda: [process.kill() for process in started])
+    killed, said = start()
+    assert fetch(f"{said['addresses']['web']}/health")[0] == 200
+    assert said["pids"]["up"] == killed.pid and Path(said["incoming"]).is_dir()
+    inherited = Path(f"/proc/{said['pids']['web']}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+    run_that_goes_on = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        env=dict(value.split(b"=", 1) for value in inherited),
+        start_new_session=True,
+    )
+    started.append(run_that_goes_on)
+    killed.kill()
+    killed.wait()
+    wait_for("its servers to end", lambda: len(marked_processes(home)) == 1, 60)
+    up, _ = start()
+    assert run_that_goes_on.wait(timeout=10) == -signal.SIGTERM
+    assert "ended 1 process" in (tmp_path / "up.log").read_text()
+    up.send_signal(signal.SIGINT)
+    assert up.wait(timeout=60) == 0
     assert marked_processes(home) == []
 
 

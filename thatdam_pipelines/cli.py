@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableSettingError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
 from thatdam_pipelines.settings import IngestMode, get_settings
 
@@ -30,6 +33,8 @@ index_app = typer.Typer(help="Indexes are projections of the tables: rebuild the
 models_app = typer.Typer(help="Vector spaces: which exist, which one answers.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")
+app.add_typer(backup_app, name="backup")
+app.command()(verify)
 
 out = Console()
 err = Console(stderr=True)
@@ -42,6 +47,12 @@ class Level(StrEnum):
     L1 = "l1"
     L2 = "l2"
     ANY = "any"
+
+
+class Container(StrEnum):
+    MP4 = "mp4"
+    MOV = "mov"
+    MKV = "mkv"
 
 
 class Index(StrEnum):
@@ -63,8 +74,19 @@ def main() -> None:
             name = "THATDAM_" + "__".join(str(part) for part in problem["loc"]).upper()
             err.print(f"[red]error[/red] {name}: {problem['msg']}. See docs/settings.md.", highlight=False)
         sys.exit(2)
+    except UnreadableSettingError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        err.print(f"[red]error[/red] {escape(f'{error}{cause}')}. See docs/settings.md.", highlight=False)
+        sys.exit(2)
     except ThatdamError as error:
         err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("thatdam"):
+            raise
+        # As on a machine with the extra `capture` alone.
+        next_step = escape("Next: pip install 'thatdam[pipelines]'")
+        err.print(f"[red]error[/red] {missing.name} is not installed. {next_step}", highlight=False)
         sys.exit(1)
 
 
@@ -73,14 +95,17 @@ def up(
     sample_footage: Annotated[
         bool, typer.Option(help="On the very first start, make sample footage and drop it into incoming/.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Start the platform: Dagster with sensors, the vector server, posters. Ctrl-C ends all of it.
+    """Start the platform: Dagster with sensors, the vector server, posters, the recorder. Ctrl-C ends all of it.
+
+    With --json it prints one line once everything answers: addresses, process ids and folders.
 
     Example: `thatdam up`
     """
     from thatdam_pipelines.up import run_platform
 
-    run_platform(get_settings(), out, sample_footage=sample_footage)
+    run_platform(get_settings(), err if as_json else out, sample_footage=sample_footage, as_json=as_json)
 
 
 @app.command()
@@ -119,7 +144,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders to take.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders to take.")],
     mode: Annotated[IngestMode, typer.Option(help="What happens to the source.")] = "copy",
     wait: Annotated[bool, typer.Option("--wait", help="Run the whole chain until moments can be searched.")] = False,
     as_json: AsJson = False,
@@ -130,7 +155,9 @@ def ingest(
     """
     from thatdam_pipelines.ingest_command import ingest_paths
 
-    result = ingest_paths(get_settings(), paths, mode, wait=wait, console=err)
+    if "" in paths:
+        raise typer.BadParameter("A path is empty. Name the folder; `.` is this one.")
+    result = ingest_paths(get_settings(), [Path(path) for path in paths], mode, wait=wait, console=err)
     if as_json:
         _print_json(result.as_dict())
     else:
@@ -140,6 +167,43 @@ def ingest(
             typer.echo(f"failed     {_shown(row['path'])}: {row['reason']}")
         out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed")
     if not result.finished:
+        raise typer.Exit(1)
+
+
+@app.command()
+def offload(
+    card: Annotated[str, typer.Argument(metavar="CARD", help="Folder where the card is mounted.")],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="DEST", help="Folder on a disk that is there; give it again for more.")
+    ],
+    reverify: Annotated[
+        bool, typer.Option("--reverify", help="Read again at both ends what an earlier run verified.")
+    ] = False,
+    ingest: Annotated[bool, typer.Option("--ingest", help="Then ingest from the first destination.")] = False,
+    mode: Annotated[IngestMode, typer.Option(help="With --ingest: what happens to the copy there.")] = "copy",
+    as_json: AsJson = False,
+) -> None:
+    """Copy a card to one or more destinations, verify every copy, and say whether it is safe to format.
+
+    Exit code 0 when it is, 1 when it is not. Interrupted and run again, it goes on where it stopped.
+
+    Example: `thatdam offload /media/card --to /mnt/ssd --to /mnt/nas`
+    """
+    from thatdam_pipelines.offload_command import run_offload
+
+    if "" in (card, *to):
+        raise typer.BadParameter("A path is empty. Name the folder; `.` is this one.")
+    if mode == "move":
+        raise typer.BadParameter("--mode is copy or reference: an offload's copies stay where they are.")
+    outcome = run_offload(
+        get_settings(), Path(card), [Path(path) for path in to], err, reverify=reverify, ingest=ingest, mode=mode
+    )
+    if as_json:
+        _print_json(outcome.as_dict())
+    else:
+        for line in outcome.lines():
+            typer.echo(_shown(line))
+    if not outcome.offload.is_safe or (outcome.ingested is not None and not outcome.ingested.finished):
         raise typer.Exit(1)
 
 
@@ -197,9 +261,9 @@ def sql(
     ready = {entry.name: entry.sql for entry in catalog.list_queries()}
     frame = catalog.run_sql(get_settings(), ready.get(query, query))
     if as_json:
-        _print_json(frame.to_dicts())
+        _print_json(catalog.as_rows(frame))
     elif as_csv:
-        typer.echo(frame.write_csv(), nl=False)
+        typer.echo(catalog.as_csv(frame), nl=False)
     else:
         _print_frame(frame)
 
@@ -249,9 +313,10 @@ def index_rebuild(which: Annotated[Index, typer.Argument(help="Which index.")], 
         done = {}
         for index in chosen:
             with err.status(f"Rebuilding the {index.value} index ..."):
-                done[index.value] = str(rebuilders[index]())
+                done[index.value] = asdict(rebuilders[index]())
             if not as_json:
-                out.print(f"{index.value}: {done[index.value]}", highlight=False)
+                said = ", ".join(f"{name} {value}" for name, value in done[index.value].items())
+                out.print(f"{index.value}: {said}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         _print_json(done)
 
@@ -340,6 +405,31 @@ def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = 
         out.print(f"{len(result.batches)} batches tried again, {len(result.failed)} files still failed")
     if not result.finished:
         raise typer.Exit(1)
+
+
+@app.command()
+def rewrap(
+    subject: Annotated[
+        str, typer.Argument(metavar="TAKE|MEDIA", help="A take, session or group, a path or a media id.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder the file is written into.")],
+    container: Annotated[Container, typer.Option(help="What it is wrapped in.")] = Container.MP4,
+    as_json: AsJson = False,
+) -> None:
+    """Write a recording as one file for editors: all its segments joined, nothing encoded again.
+
+    Example: `thatdam rewrap take-12 --to edit/`
+    """
+    from thatdam_pipelines.rewrap_command import rewrap_to
+
+    with err.status("Rewrapping ..."):
+        written = rewrap_to(get_settings(), subject, to, container.value)
+    if as_json:
+        _print_json([one.as_dict() for one in written])
+    else:
+        for one in written:
+            said = f"{one.chapters} files, {_clock(one.duration_s)}, {one.size_bytes / 1e6:.1f} MB"
+            out.print(f"{_shown(one.path)}: {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(value: object) -> None:

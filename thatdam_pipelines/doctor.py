@@ -1,5 +1,6 @@
 """`thatdam doctor`: what is there, what serves, what is broken and what to do about it."""
 
+import contextlib
 import importlib
 import shutil
 import sqlite3
@@ -10,7 +11,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from thatdam_pipelines.errors import ThatdamError
+from thatdam_pipelines.errors import OfflineError, ThatdamError
+from thatdam_pipelines.recorder import INSTALL, missing_packages
 from thatdam_pipelines.settings import Settings
 
 FILTERS = ("zscale", "tonemap", "bwdif", "ebur128", "showwavespic", "tile")
@@ -37,7 +39,9 @@ def examine(settings: Settings) -> list[Finding]:
         _ffmpeg,
         _embedder,
         _home,
+        _media,
         _folders,
+        _recorder,
         _ledger,
     ]
     findings: list[Finding] = []
@@ -85,31 +89,89 @@ def _ffmpeg(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedder(settings: Settings) -> Iterator[Finding]:
+    from thatdam_pipelines.embed.embedder import open_embedder
     from thatdam_pipelines.embed.spaces import open_serving
 
     serving = open_serving(settings)
     found = " ".join([f"{serving.embedder.name}. {serving.embedder.note}", *serving.notes])
     yield Finding("embedder", True, found)
+    # Another may answer searches, but what arrives is embedded by that of the settings.
+    open_embedder(settings)
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
     home = settings.home
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    yield _free_disk(home, settings)
+    yield Finding("home", True, f"{home}" if home.exists() else f"{home} (made on first use)")
+
+
+def _free_disk(folder: Path, settings: Settings) -> Finding:
+    existing = _existing(folder)
     free = shutil.disk_usage(existing).free
     ok = free > settings.disk_reserve_bytes
     remedy = "" if ok else f"Free space: ingest stops below {settings.disk_reserve_bytes / 2**30:.1f} GiB."
-    yield Finding("free disk", ok, f"{free / 2**30:.1f} GiB at {existing}", remedy)
-    yield Finding("home", True, f"{home}" if home.exists() else f"{home} (made on first use)")
+    return Finding("free disk", ok, f"{free / 2**30:.1f} GiB at {existing}", remedy)
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _media(settings: Settings) -> Iterator[Finding]:
+    from thatdam_pipelines.library.store import Store
+
+    url = settings.media_url
+    store = Store(url, settings)
+    if store.is_new():
+        yield Finding("media store", True, f"{url} (made on first use)")
+    elif store.is_online():
+        yield Finding("media store", True, url)
+    else:
+        remedy = "Check THATDAM_S3_ENDPOINT, the keys and the bucket." if "://" in url else "Mount its disk."
+        yield Finding("media store", False, f"{url} cannot be reached", remedy)
+    if "://" not in url and _existing(Path(url)).stat().st_dev != _existing(settings.home).stat().st_dev:
+        yield _free_disk(Path(url), settings)
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     for folder in settings.watched_folders:
-        if folder.path.is_dir():
+        if offline := _offline(settings, folder.path):
+            yield Finding("watched folder", False, f"{folder.path}: {offline.cause}", offline.next_step)
+        elif folder.path.is_dir():
             yield Finding("watched folder", True, f"{folder.path} ({folder.mode})")
         elif folder.path == settings.incoming_dir:
             yield Finding("watched folder", True, f"{folder.path} ({folder.mode}), made by `thatdam up`")
         else:
             yield Finding("watched folder", False, f"{folder.path} is not there", "Mount it, or edit THATDAM_WATCHED.")
+
+
+def _offline(settings: Settings, folder: Path) -> OfflineError | None:
+    """Why a folder that was watched before is not what it was; None when it is, or nothing is known of it."""
+    from thatdam_pipelines.library.ledger import Ledger
+    from thatdam_pipelines.library.watch import folder_identity, plain_path
+
+    url, root = settings.database_url, plain_path(folder)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    with contextlib.closing(Ledger(url)) as ledger:
+        try:
+            known = ledger.folder(root)
+        except OfflineError:
+            return None
+        try:
+            if known is not None:
+                folder_identity(ledger, root)
+        except OfflineError as error:
+            return error
+    return None
+
+
+def _recorder(settings: Settings) -> Iterator[Finding]:
+    missing = missing_packages()
+    if missing:
+        yield Finding("recorder", True, f"not installed: {', '.join(missing)} missing", INSTALL)
+    else:
+        yield Finding("recorder", True, f"installed; recordings are taken from {settings.capture_dir}")
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

@@ -33,6 +33,10 @@ class ChangedError(MediaError):
     """A file changed while it was read: what was read is not used."""
 
 
+class AwayError(MediaError):
+    """The disk with a file is not there now: the file waits for it, and its batch goes on."""
+
+
 class StoreError(ThatdamError):
     """A copy could not be made or proven; the source is untouched."""
 

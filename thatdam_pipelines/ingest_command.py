@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from thatdam_pipelines.errors import SettingsError
+from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS
+from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS, RAW_MEDIA_FAILURES, TAGS, Table
+from thatdam_pipelines.media.taking import unsettled
 from thatdam_pipelines.settings import IngestMode, Settings
 
 
@@ -21,7 +23,8 @@ class IngestResult:
     Args:
         media: ``{"media_id", "path", "status"}`` a file; status is ``stored``, ``referenced`` or ``duplicate``, or
             ``failed`` when a later stage could not read it (its bytes are kept).
-        failed: ``{"path", "reason"}`` a file that could not be read or understood, by some stage.
+        failed: ``{"path", "reason"}`` a file that could not be read or understood, by some stage, or a given path
+            with nothing that can be taken.
         finished: False when a run itself failed; its files are safe and the batch can be run again.
     """
 
@@ -39,17 +42,74 @@ def ingest_paths(
 ) -> IngestResult:
     """Claim the files below ``paths`` and run the ingest job on them; with ``wait`` the heavy assets too.
 
+    Only these files are told of, whatever else their batches hold. What is there already as a file of another batch is
+    understood too. A batch from there that did not come to its end goes on, though its files were moved away already.
+
     Raises:
         SettingsError: A path does not exist.
     """
-    from thatdam_pipelines.media.ingest import claim_paths
+    from thatdam_pipelines.media.claim import claim_paths, given_path
 
-    for path in paths:
-        if not path.exists():
-            raise SettingsError(path, "there is no such file or folder", "Check the name.")
+    given = [given_path(path.absolute()) for path in paths]
     with Library(settings) as library:
-        batches = claim_paths(library, [path.absolute() for path in paths], mode)
-    return _run(settings, batches, understand=wait, retry=False, console=console)
+        begun = {path: _unfinished(library, path, understand=wait) for path in given}
+        for path, known in zip(paths, given, strict=True):
+            if not path.exists() and not begun[known]:
+                raise SettingsError(path, "there is no such file or folder", "Check the name.")
+        claimed = claim_paths(library, [path.absolute() for path in paths if path.exists()], mode)
+    batches = sorted({*claimed, *(batch_id for some in begun.values() for batch_id in some)})
+    result = _run(settings, batches, understand=wait, retry=False, console=console)
+    if wait and result.finished:
+        with Library(settings) as library:
+            first = _not_understood(library, batches)
+        finished = _run(settings, first, understand=True, retry=False, console=console).finished
+        with Library(settings) as library:
+            result = _result(library, batches, finished)
+    return _only_below(given, result)
+
+
+def _unfinished(library: Library, given: Path, *, understand: bool) -> list[str]:
+    """Batches with files of ``given`` whose run died or failed, or with ``understand`` was not run down to scenes."""
+    ended = {batch.batch_id for batch in library.ledger.batches(limit=None, state="done")}
+    if understand:
+        ended &= set(library.tables.batches(TAGS))
+    return [
+        batch.batch_id
+        for batch in library.ledger.batches(limit=None)
+        if batch.batch_id not in ended
+        and (given.is_relative_to(batch.root) or Path(batch.root).is_relative_to(given))
+        and any(
+            Path(batch.root, file.rel_path).is_relative_to(given) for file in library.ledger.batch_files(batch.batch_id)
+        )
+    ]
+
+
+def _not_understood(library: Library, batches: list[str]) -> list[str]:
+    """Other batches that brought content of these first and were not run down to scenes."""
+    found = {media_id for batch in batches for media_id in library.tables.read(LOCATIONS, batch)["media_id"]}
+    owners = {content.batch_id for content in library.ledger.contents(found).values()}
+    return sorted(owners - {*batches, *library.tables.batches(TAGS)})
+
+
+def _only_below(given: list[Path], result: IngestResult) -> IngestResult:
+    """What became of the files at or below the given paths; a path with none is told of with the reason."""
+    wanted = set(given)
+
+    def above(row: dict[str, Any]) -> set[Path]:
+        path = Path(unescape_name(row["path"]))
+        return wanted & {path, *path.parents}
+
+    media, failed = ([row for row in rows if above(row)] for rows in (result.media, result.failed))
+    if result.finished:
+        told = {path for row in (*media, *failed) for path in above(row)}
+        empty = [path for path in given if path not in told]
+        failed += [{"path": escape_name(str(path)), "reason": _nothing_taken(path)} for path in empty]
+    return IngestResult(result.batches, media, failed, result.finished)
+
+
+def _nothing_taken(path: Path) -> str:
+    passed_over = "hidden, partial and system files are not taken"
+    return f"nothing in it can be taken: {passed_over}, nor are links" if path.is_dir() else passed_over
 
 
 def retry_failed(settings: Settings, batch_id: str | None, *, console: Console) -> IngestResult:
@@ -60,20 +120,30 @@ def retry_failed(settings: Settings, batch_id: str | None, *, console: Console) 
     """
     with Library(settings) as library:
         if batch_id is None:
-            batches = sorted(
-                {
-                    batch
-                    for table in FAILURE_TABLES
-                    for batch in library.tables.batches(table)
-                    if library.tables.read(table, batch).height
-                }
-                | {batch.batch_id for batch in library.ledger.batches(state="failed")}
-            )
+            batches = batches_to_retry(library)
         elif library.ledger.batch(batch_id) is None:
             raise SettingsError(batch_id, "there is no such batch", "See `thatdam sql recent_batches`.")
         else:
             batches = [batch_id]
     return _run(settings, batches, understand=True, retry=True, console=console)
+
+
+def batches_to_retry(library: Library) -> list[str]:
+    """Batches with a file that failed and is not another batch's by now, and those whose run failed or died."""
+    ended = {batch.batch_id for batch in library.ledger.batches(limit=None) if batch.state != "done"}
+    failing = {
+        batch_id
+        for table in FAILURE_TABLES
+        for batch_id in library.tables.batches(table)
+        if _fails(library, table, batch_id)
+    }
+    return sorted(ended | failing)
+
+
+def _fails(library: Library, table: Table, batch_id: str) -> bool:
+    failures = library.tables.read(table, batch_id)
+    batch = library.ledger.batch(batch_id) if table is RAW_MEDIA_FAILURES and failures.height else None
+    return (unsettled(library, batch, failures) if batch else failures).height > 0
 
 
 def run_every_batch(settings: Settings, *, console: Console) -> IngestResult:
@@ -106,14 +176,21 @@ def _run(settings: Settings, batches: list[str], *, understand: bool, retry: boo
         for failure in report.failed:
             console.print(f"run failed: {failure}", style="red", markup=False, highlight=False)
     with Library(settings) as library:
-        failed = _failed_rows(library, batches)
-        media = _media_rows(library, batches, {row["path"] for row in failed})
-        return IngestResult(batches, media, failed, finished)
+        return _result(library, batches, finished)
 
 
-def _media_rows(library: Library, batches: list[str], failed: set[str]) -> list[dict[str, Any]]:
+def _result(library: Library, batches: list[str], finished: bool) -> IngestResult:
+    places = pl.concat([LOCATIONS.frame([]), *(library.tables.read(LOCATIONS, batch) for batch in batches)])
+    # What could not be understood of a duplicate is written where its content first came.
+    owners = {content.batch_id for content in library.ledger.contents(places["media_id"].unique()).values()}
+    tables = [library.tables.read(table, batch) for batch in sorted({*batches, *owners}) for table in FAILURE_TABLES]
+    failures = pl.concat([FAILURE_TABLES[0].frame([]), *tables]).select("batch_id", "media_id", "path", "reason")
+    unread = failures.filter(pl.col("media_id").is_null() & pl.col("batch_id").is_in(batches))
+    not_understood = failures.drop("path").join(
+        places.select("media_id", path="source_path"), on="media_id", maintain_order="left_right"
+    )
     status = (
-        pl.when(pl.col("source_path").is_in(sorted(failed)))
+        pl.when(pl.col("media_id").is_in(not_understood["media_id"].to_list()))
         .then(pl.lit("failed"))
         .when("duplicate")
         .then(pl.lit("duplicate"))
@@ -121,19 +198,9 @@ def _media_rows(library: Library, batches: list[str], failed: set[str]) -> list[
         .then(pl.lit("stored"))
         .otherwise(pl.lit("referenced"))
     )
-    return [
-        row
-        for batch in batches
-        for row in library.tables.read(LOCATIONS, batch)
-        .select("media_id", pl.col("source_path").alias("path"), status.alias("status"))
-        .to_dicts()
-    ]
-
-
-def _failed_rows(library: Library, batches: list[str]) -> list[dict[str, Any]]:
-    return [
-        row
-        for batch in batches
-        for table in FAILURE_TABLES
-        for row in library.tables.read(table, batch).select("path", "reason").to_dicts()
-    ]
+    return IngestResult(
+        batches,
+        places.select("media_id", path="source_path", status=status).to_dicts(),
+        [row for rows in (unread, not_understood) for row in rows.select("path", "reason").to_dicts()],
+        finished,
+    )

@@ -4,14 +4,14 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 IngestMode = Literal["copy", "move", "reference"]
 
 
 def project_file(name: str) -> Path:
-    """Path of a file that ships with the project (``dagster.yaml``, ``workspace.yaml``, ``sql``).
+    """Path of a file that ships with the project (``dagster.yaml``, ``workspace.yaml``, ``sql``, ...).
 
     In a checkout these stand at its top; an installed wheel carries them inside the package.
     """
@@ -22,11 +22,49 @@ def project_file(name: str) -> Path:
 class WatchedFolder(BaseModel):
     """A folder whose files are ingested as they arrive."""
 
+    model_config = ConfigDict(extra="forbid")
+
     path: Path = Field(description="The folder that is watched, with everything below it.")
     mode: IngestMode = Field("copy", description="copy keeps the source, move takes it, reference leaves it in place.")
     album: str | None = Field(None, description="Album given to everything that arrives here.")
     category: str | None = Field(None, description="Category given to everything that arrives here: edit, digital, ...")
     settle_seconds: float = Field(5.0, ge=0, description="Seconds a file must be unchanged before it is taken.")
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+class Retention(BaseModel):
+    """Which snapshots `thatdam backup prune` keeps: every one that any of these rules asks for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep_last: int = Field(7, ge=1, description="The newest snapshots, whatever their age.")
+    keep_daily: int = Field(30, ge=0, description="The newest of each of so many days that have one.")
+    keep_weekly: int = Field(12, ge=0, description="The newest of each of so many weeks that have one.")
+    keep_monthly: int = Field(120, ge=0, description="The newest of each of so many months that have one.")
+
+
+class BackupTarget(BaseModel):
+    """A place that snapshots of the library are kept at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="What it is called. Give a disk that takes the place of another a name of its own.",
+    )
+    url: str = Field(min_length=1, description="A folder, or any fsspec URL: file:///mnt/nas/thatdam, s3://bucket/x.")
+    retention: Retention = Field(default_factory=Retention, description="Which snapshots are kept; see below.")
+    bandwidth_bytes_per_s: int | None = Field(None, ge=1, description="Most bytes written or read a second.")
+    volume: str | None = Field(
+        None, description="Volume it counts as, where two targets fail together. Default: its disk, or its server."
+    )
+    offsite: bool | None = Field(None, description="Whether it is in another building. Default: true unless a folder.")
+    max_age_hours: float = Field(36.0, gt=0, description="Age of its newest snapshot above which a check fails.")
+    price_per_tb_month: float | None = Field(None, ge=0, description="What a terabyte costs there in a month.")
 
 
 class Settings(BaseSettings):
@@ -45,6 +83,9 @@ class Settings(BaseSettings):
     text: Path | None = Field(None, description="Full-text index. Default: home/text.db.")
     catalog: Path | None = Field(None, description="Published DuckDB catalogue. Default: home/catalog.duckdb.")
     dagster_home: Path | None = Field(None, description="Dagster's own storage. Default: home/dagster.")
+    capture: Path | None = Field(
+        None, description="Where the recorder commits, and where recordings are taken from. Default: home/capture."
+    )
 
     s3_endpoint: str | None = Field(None, description="S3 endpoint URL, for MinIO and other S3 servers.")
     s3_key: str | None = Field(None, description="S3 access key id. Default: the usual AWS lookup.")
@@ -86,17 +127,44 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(300_000_000, ge=1, description="Stills of more pixels are refused.")
     disk_reserve_bytes: int = Field(2 * 2**30, ge=0, description="Free space ingest leaves on the media disk.")
 
+    backup_targets: list[BackupTarget] = Field(
+        default_factory=list, description="Where snapshots are kept, as a JSON list of objects."
+    )
+    copies_required: int = Field(3, ge=1, description="Verified copies every original should have, itself included.")
+    volumes_required: int = Field(2, ge=1, description="Distinct volumes these copies should be on.")
+    offsite_required: int = Field(1, ge=0, description="How many of these copies should be in another building.")
+    audit_days: float = Field(30.0, gt=0, description="Days in which the nightly audit re-reads all of every target.")
+    drill_files: int = Field(20, ge=1, description="Files that a restore drill restores and compares.")
+
     event_log_days: float = Field(30.0, gt=0, description="Days the logs of runs are kept. What was made is kept.")
 
     host: str = Field("127.0.0.1", description="Address servers bind to.")
-    dagster_port: int = Field(3000, description="Port of the Dagster UI.")
-    web_port: int = Field(8080, description="Port that serves posters and proxies.")
-    chroma_port: int = Field(8001, description="Port of the vector server that `thatdam up` runs.")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
+    web_port: int = Field(8080, ge=1, le=65535, description="Port that serves posters and proxies.")
+    chroma_port: int = Field(8001, ge=1, le=65535, description="Port of the vector server that `thatdam up` runs.")
+    capture_port: int = Field(9000, ge=1, le=65535, description="Port of the recorder that `thatdam up` runs.")
 
-    @field_validator("home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home", "vocabulary")
+    @field_validator(
+        "home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home", "capture", "vocabulary"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("backup_targets")
+    @classmethod
+    def _named_once(cls, value: list[BackupTarget]) -> list[BackupTarget]:
+        names = [target.name for target in value]
+        if twice := {name for name in names if names.count(name) > 1 or name == "library"}:
+            raise ValueError(f"each target needs a name of its own, other than library: {sorted(twice)}")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _a_folder(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError(f"{value} is a file, not a folder")
+        return value
 
     @property
     def incoming_dir(self) -> Path:
@@ -136,8 +204,22 @@ class Settings(BaseSettings):
         return self.home / "work"
 
     @property
+    def vocabulary_dir(self) -> Path:
+        """Vectors of the vocabularies that were looked for; whatever is in it is made again when it is missing."""
+        return self.home / "vocabulary"
+
+    @property
     def dagster_dir(self) -> Path:
         return self.dagster_home or self.home / "dagster"
+
+    @property
+    def backup_dir(self) -> Path:
+        """What backups remember of the files they hashed; it is made again when it is missing."""
+        return self.home / "backups"
+
+    @property
+    def capture_dir(self) -> Path:
+        return self.capture or self.home / "capture"
 
     @property
     def watched_folders(self) -> list[WatchedFolder]:

@@ -15,23 +15,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+import typer
 from rich.console import Console
 
 from thatdam_pipelines.errors import SettingsError, ThatdamError
 from thatdam_pipelines.instance import prepare_instance
 from thatdam_pipelines.library.chroma import SERVER_NOTE, owning
 from thatdam_pipelines.library.files import replacing
-from thatdam_pipelines.processes import Service, Services
+from thatdam_pipelines.processes import Service, Services, end_left_over
+from thatdam_pipelines.recorder import INSTALL, missing_packages, recorder_command, recorder_environment
 from thatdam_pipelines.settings import Settings, project_file
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 START_LIMIT_S = 180.0
 VECTORS_WAIT_S = 30.0
 """Longest wait for a command that has the vectors open."""
+RECORDER = "capture"
+RECORDER_PAUSE_S = 5.0
+"""Least time from one start of the recorder to the next: it resumes by itself what it was recording when it died."""
 
 
-def run_platform(settings: Settings, console: Console, *, sample_footage: bool) -> None:
-    """Start Dagster, the vector server and the poster server; return when asked to stop.
+def run_platform(settings: Settings, console: Console, *, sample_footage: bool, as_json: bool = False) -> None:
+    """Start Dagster, the vector server, the poster server and the recorder; return when asked to stop.
+
+    A recorder that ends by itself is started again; where its packages are not installed, the rest runs without it.
+
+    Args:
+        console: Where people are told what goes on.
+        as_json: Print one line of JSON for programs, instead of a welcome, when everything answers.
 
     Raises:
         SettingsError: A server would listen on more than loopback.
@@ -42,11 +53,19 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool) 
             "THATDAM_HOST", f"{settings.host} is not loopback and the servers have no login", "Use 127.0.0.1."
         )
     with _only_one(settings):
-        for port, setting in (
-            (settings.dagster_port, "THATDAM_DAGSTER_PORT"),
-            (settings.web_port, "THATDAM_WEB_PORT"),
-            (settings.chroma_port, "THATDAM_CHROMA_PORT"),
-        ):
+        if left_over := end_left_over(settings.home):
+            console.print(f"The last start on this home was killed: ended {left_over} process(es) it left running.")
+        ports = {
+            settings.dagster_port: "THATDAM_DAGSTER_PORT",
+            settings.web_port: "THATDAM_WEB_PORT",
+            settings.chroma_port: "THATDAM_CHROMA_PORT",
+        }
+        missing = missing_packages()
+        if missing:
+            console.print(f"No recorder: {', '.join(missing)} are not installed. {INSTALL}", markup=False)
+        else:
+            ports[settings.capture_port] = "THATDAM_CAPTURE_PORT"
+        for port, setting in ports.items():
             _require_free(settings.host, port, setting)
         if settings.incoming is None:
             settings.incoming_dir.mkdir(parents=True, exist_ok=True)
@@ -56,12 +75,24 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool) 
             console.print("First start: making a few minutes of sample footage ...")
             drop_sample_footage(settings)
         prepare_instance(settings)
-        with _stop_on_signals() as stop, _services(settings) as services:
+        with _stop_on_signals() as stop, _services(settings, records=not missing) as services:
             _wait_until_ready(settings, services, stop)
-            if not stop:
-                _print_welcome(settings, console, sample_footage=first_start and sample_footage)
+            if not stop and as_json:
+                typer.echo(json.dumps(_addresses(settings, services)))
+            elif not stop:
+                dropped = first_start and sample_footage
+                _print_welcome(settings, console, sample_footage=dropped, records=_records(services))
+            restart_after = 0.0
             while not stop:
-                _require_running(services)
+                ended = services.ended()
+                if ended is None or ended.name != RECORDER:
+                    _require_running(services)
+                elif time.monotonic() > restart_after:
+                    code = ended.process.returncode
+                    console.print(f"The recorder ended with exit code {code} and is started again: see {ended.log}")
+                    services.forget(ended)
+                    _start_recorder(settings, services)
+                    restart_after = time.monotonic() + RECORDER_PAUSE_S
                 time.sleep(0.5)
             console.print("Stopping ...")
 
@@ -114,18 +145,29 @@ def _stop_on_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _services(settings: Settings) -> Iterator[Services]:
-    services = Services()
-    log_dir = settings.home / "logs"
+def _environment(settings: Settings) -> dict[str, str]:
     bin_dir = Path(sys.executable).parent
-    env = os.environ | {
+    return os.environ | {
         "DAGSTER_HOME": str(settings.dagster_dir),
         "THATDAM_HOME": str(settings.home),
         "ANONYMIZED_TELEMETRY": "False",
         "PYTHONUNBUFFERED": "1",
         "PATH": f"{bin_dir}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
+
+
+def _start_recorder(settings: Settings, services: Services) -> None:
+    env = _environment(settings) | recorder_environment(settings)
+    log = settings.home / "logs" / f"{RECORDER}.log"
+    services.start(RECORDER, recorder_command(settings), log, env, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _services(settings: Settings, *, records: bool) -> Iterator[Services]:
+    services = Services(settings.home)
+    log_dir = settings.home / "logs"
+    bin_dir = Path(sys.executable).parent
+    env = _environment(settings)
     address = ["--host", settings.host, "--port"]
     commands: dict[str, list[object]] = {
         "vectors": [bin_dir / "chroma", "run", "--path", settings.vectors_dir, *address, settings.chroma_port],
@@ -138,6 +180,8 @@ def _services(settings: Settings) -> Iterator[Services]:
             for name, command in commands.items():
                 services.start(name, [str(part) for part in command], log_dir / f"{name}.log", env)
             vectors = services.running[0].process.pid
+            if records:
+                _start_recorder(settings, services)
             with replacing(server_note) as part:
                 part.write_text(json.dumps({"host": settings.host, "port": settings.chroma_port, "pid": vectors}))
             yield services
@@ -153,6 +197,8 @@ def _wait_until_ready(settings: Settings, services: Services, stop: list[int]) -
         f"http://{settings.host}:{settings.web_port}/health",
         f"http://{settings.host}:{settings.dagster_port}/server_info",
     }
+    if _records(services):
+        waiting.add(f"http://{settings.host}:{settings.capture_port}/health")
     while waiting and not stop:
         _require_running(services)
         if time.monotonic() > deadline:
@@ -179,10 +225,29 @@ def _require_running(services: Services) -> None:
         raise ThatdamError(ended.name, f"the service ended by itself with exit code {code}", f"Read {ended.log}.")
 
 
-def _print_welcome(settings: Settings, console: Console, *, sample_footage: bool) -> None:
+def _addresses(settings: Settings, services: Services) -> dict[str, object]:
+    ports = {"dagster": settings.dagster_port, "web": settings.web_port, "vectors": settings.chroma_port}
+    if _records(services):
+        ports[RECORDER] = settings.capture_port
+    return {
+        "home": str(settings.home),
+        "incoming": str(settings.incoming_dir),
+        "logs": str(settings.home / "logs"),
+        "addresses": {name: f"http://{settings.host}:{port}" for name, port in ports.items()},
+        "pids": {"up": os.getpid()} | {service.name: service.process.pid for service in services.running},
+    }
+
+
+def _records(services: Services) -> bool:
+    return any(service.name == RECORDER for service in services.running)
+
+
+def _print_welcome(settings: Settings, console: Console, *, sample_footage: bool, records: bool) -> None:
     console.print(f"[bold]thatdam is up[/bold]   home {settings.home}")
     console.print(f"  Dagster   http://{settings.host}:{settings.dagster_port}   lineage, runs, reruns, checks")
     console.print(f"  Posters   http://{settings.host}:{settings.web_port}/health")
+    if records:
+        console.print(f"  Recorder  http://{settings.host}:{settings.capture_port}   cameras live, record, stop")
     console.print(f"  Drop footage into {settings.incoming_dir}")
     if sample_footage:
         console.print("  Sample footage was dropped there; give it a minute, then try:")

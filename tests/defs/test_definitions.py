@@ -14,6 +14,7 @@ BATCH = "ingest_batch"
 # name: (group, upstream, kinds, pool, checks, automation)
 ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | None]] = {
     "raw_media": ("ingest", set(), {"file"}, None, {"originals_verified", "every_file_done"}, None),
+    "capture_sessions": ("ingest", {"raw_media"}, {"parquet"}, None, {"every_second_there"}, None),
     "probes": ("media", {"raw_media"}, {"ffmpeg", "parquet"}, None, {"every_file_done"}, None),
     "embeddings_l0": (
         "embeddings",
@@ -55,6 +56,14 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         set(),
         "after_new_data",
     ),
+    "rewraps": (
+        "media",
+        {"raw_media", "capture_sessions", "probes"},
+        {"ffmpeg", "parquet"},
+        "ffmpeg",
+        {"every_file_done"},
+        None,
+    ),
     "vector_index": (
         "catalog",
         {"embeddings_l0", "embeddings_l1", "embeddings_l2"},
@@ -73,26 +82,55 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
     ),
     "catalog": (
         "catalog",
-        {"raw_media", "probes", "embeddings_l0", "proxies", "embeddings_l1", "embeddings_l2", "tags"},
+        {
+            *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
+            *{"proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+        },
         {"duckdb"},
         None,
         set(),
         "at_most_once_a_minute",
     ),
+    "backups": (
+        "backup",
+        {
+            *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
+            *{"proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+        },
+        {"file", "s3"},
+        None,
+        {"every_target_done", "enough_copies", "fresh"},
+        None,
+    ),
+    "backup_audit": ("backup", {"backups"}, {"file", "s3"}, None, {"copies_sound", "not_overdue"}, None),
+    "restore_drill": ("backup", {"backups"}, {"file", "s3"}, None, {"drill_passed"}, None),
 }
+OF_THE_WHOLE_LIBRARY = {"catalog", "backups", "backup_audit", "restore_drill"}
 
 # name: (assets or ops, weight)
 JOBS = {
-    "ingest": ({"raw_media", "probes", "embeddings_l0", "vector_index", "text_index"}, "light"),
+    "ingest": (
+        {"raw_media", "capture_sessions", "probes", "embeddings_l0", "vector_index", "text_index"},
+        "light",
+    ),
     "understand": ({"proxies", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"}, "heavy"),
+    "rewrap": ({"rewraps"}, "heavy"),
     "publish_catalog": ({"catalog"}, "catalog"),
+    "backup": ({"backups"}, "backup"),
+    "audit_backups": ({"backup_audit"}, "backup"),
+    "drill_restore": ({"restore_drill"}, "backup"),
     "maintenance": ({"trim_log", "compact_tables"}, "maintenance"),
 }
 
 # name: seconds between ticks
-SENSORS = {"incoming_sensor": 5, "understand_automation": 15, "catalog_automation": 30}
+SENSORS = {"incoming_sensor": 5, "capture_sensor": 5, "understand_automation": 15, "catalog_automation": 30}
 
-SCHEDULES = {"maintenance_daily": ("maintenance", "30 3 * * *")}
+SCHEDULES = {
+    "maintenance_daily": ("maintenance", "30 3 * * *"),
+    "backup_daily": ("backup", "0 2 * * *"),
+    "audit_nightly": ("audit_backups", "0 4 * * *"),
+    "drill_weekly": ("drill_restore", "0 6 * * 0"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +183,12 @@ def test_every_asset_says_what_it_is_whose_it_is_and_by_which_code(
     spec = specs[name]
     assert spec.description and spec.owners and spec.code_version
     partitions = spec.partitions_def.name if isinstance(spec.partitions_def, dg.DynamicPartitionsDefinition) else None
-    assert partitions == (None if name == "catalog" else BATCH)
+    assert partitions == (None if name in OF_THE_WHOLE_LIBRARY else BATCH)
     assert assets_def(platform, name).op.retry_policy is not None
 
 
 def test_every_check_keeps_its_result_by_batch_and_says_what_it_looks_at(platform: dg.Definitions) -> None:
-    for name in ASSETS:
+    for name in ASSETS.keys() - OF_THE_WHOLE_LIBRARY:
         for check in assets_def(platform, name).check_specs:
             assert check.description
             assert isinstance(check.partitions_def, dg.DynamicPartitionsDefinition)

@@ -140,6 +140,7 @@ def test_an_offline_folder_is_named_and_does_not_stop_the_others(
     away = tmp_path / "nas"
     monkeypatch.setenv("THATDAM_WATCHED", f'[{{"path": "{away}", "settle_seconds": 0}}]')
     get_settings.cache_clear()
+    assert [request.job_name for request in daemon.tick().run_requests or []] == ["publish_catalog"]
     assert f"{away} is offline" in str(daemon.tick().skip_reason)
     drop("a.mov")
     daemon.settle()

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG, RUN_KEY_TAG
 
 from thatdam_pipelines.defs.dead_runs import UNMARKED_S, WORKER_TAG, fail_dead_runs, worker_tag
 from thatdam_pipelines.defs.ingest.outcomes import LEFT_TO_COMMANDS, MAX_OFFERED, batches_to_offer, settle_batches
@@ -126,6 +126,55 @@ def test_a_batch_whose_run_failed_before_it_began_is_closed_not_lost(
     run_of(instance, dg.DagsterRunStatus.FAILURE, {RUN_KEY_TAG: batch, "dagster/will_retry": "false"})
     assert batches_to_offer(ledger, instance, {"/drop"}) == []
     assert state(ledger, batch) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("retry", "expected"),
+    [
+        (dg.DagsterRunStatus.QUEUED, "running"),
+        (dg.DagsterRunStatus.STARTED, "running"),
+        (dg.DagsterRunStatus.CANCELED, "failed"),
+        (dg.DagsterRunStatus.FAILURE, "failed"),
+        (dg.DagsterRunStatus.SUCCESS, "done"),
+    ],
+)
+def test_a_batch_ends_as_the_last_retry_of_its_run_ends(
+    ledger: Ledger, instance: dg.DagsterInstance, retry: dg.DagsterRunStatus, expected: str
+) -> None:
+    batch = claim(ledger)
+    died = run_of(instance, dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "true"}, DAEMONS)
+    ledger.start_batch(batch, died)
+    # It goes on after the asset that writes its id down, or ends before that.
+    run_of(instance, retry, {PARENT_RUN_ID_TAG: died, ROOT_RUN_ID_TAG: died}, DAEMONS)
+    settle_batches(ledger, instance)
+    assert state(ledger, batch) == expected
+
+
+@pytest.mark.parametrize("first", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED])
+def test_a_batch_given_back_after_its_run_key_was_used_up_is_offered_under_another(
+    ledger: Ledger, instance: dg.DagsterInstance, first: dg.DagsterRunStatus
+) -> None:
+    batch = claim(ledger)
+    run_of(instance, first, {RUN_KEY_TAG: batch}, DAEMONS)
+    ledger.start_batch(batch, run_of(instance, dg.DagsterRunStatus.STARTED, DEAD))
+    settle_batches(ledger, instance)
+    (offered,) = batches_to_offer(ledger, instance, {"/drop"})
+    assert offered.batch_id == batch and offered.run_key not in {batch, ""}
+    (again,) = batches_to_offer(ledger, instance, {"/drop"})
+    assert again.run_key == offered.run_key
+    run_of(instance, dg.DagsterRunStatus.FAILURE, {RUN_KEY_TAG: offered.run_key, "dagster/will_retry": "false"})
+    assert batches_to_offer(ledger, instance, {"/drop"}) == []
+    assert state(ledger, batch) == "failed"
+
+
+def test_a_claimed_batch_of_which_dagster_says_it_was_done_is_done_again(
+    ledger: Ledger, instance: dg.DagsterInstance
+) -> None:
+    batch = claim(ledger)
+    run_of(instance, dg.DagsterRunStatus.SUCCESS, {RUN_KEY_TAG: batch}, DAEMONS)
+    batches_to_offer(ledger, instance, {"/drop"})
+    (offered,) = batches_to_offer(ledger, instance, {"/drop"})
+    assert offered.batch_id == batch and offered.run_key != batch
 
 
 def test_the_oldest_batches_are_offered_first_and_not_all_at_once(ledger: Ledger, instance: dg.DagsterInstance) -> None:

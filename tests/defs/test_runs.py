@@ -19,7 +19,7 @@ from thatdam_pipelines.instance import open_instance
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L2, TABLES
-from thatdam_pipelines.media.ingest import claim_paths
+from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.runs import run_batches
 from thatdam_pipelines.settings import Settings, project_file
 

@@ -1,4 +1,8 @@
+import logging
 import math
+import re
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +18,8 @@ from thatdam_pipelines.embed.measured_tags import STATIC
 from thatdam_pipelines.embed.vector_rows import stacked
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L1, FRAMES, PROXIES
+from thatdam_pipelines.library.store import Store
+from thatdam_pipelines.settings import Settings
 
 Embedders = Callable[[str], Embedder]
 
@@ -116,10 +122,43 @@ def test_a_damaged_proxy_costs_only_its_own_file(library: Library, ids: dict[str
     assert set(library.tables.read(FRAMES, "b1")["media_id"]) == {ids["three.mp4"], ids["still.jpg"]}
 
 
+def test_a_clip_in_a_bucket_is_downloaded_once_for_all_its_windows(
+    library: Library,
+    ids: dict[str, str],
+    embedder_of: Embedders,
+    s3_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(l1, "WINDOW_FRAMES", 4)
+    embed_l1_batch(library, "b1", embedder_of("a"))
+    here = library.tables.read(EMBEDDINGS_L1, "b1")
+    assert here.filter(media_id=ids["static.mp4"]).height == 10
+    for table in (FRAMES, EMBEDDINGS_L1):
+        library.tables.path(table, "b1").unlink()
+    bucket = {name: getattr(s3_settings, name) for name in ("media", "s3_endpoint", "s3_key", "s3_secret")}
+    remote = Store(s3_settings.media_url, s3_settings)
+    for folder in {str(Path(key).parent) for key in library.tables.read(PROXIES, "b1")["proxy_path"]}:
+        shutil.copytree(library.store.url(folder), library.settings.home / "upload")
+        remote.publish_dir(library.settings.home / "upload", folder)
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "werkzeug"), monkeypatch.context() as patched:
+        patched.setattr(library, "settings", library.settings.model_copy(update=bucket))
+        patched.setattr(library, "store", remote)
+        assert embed_l1_batch(library, "b1", embedder_of("a")).failures == []
+
+    asked = Counter(re.findall(r"GET \S+/(\w+)/[^/ ]+/([\w.]+)", caplog.text))
+    assert asked[ids["static.mp4"], "proxy.mp4"] == asked[ids["static.mp4"], "measures.parquet"] == 1
+    assert asked[ids["three.mp4"], "proxy.mp4"] == 1
+    assert library.tables.read(EMBEDDINGS_L1, "b1").equals(here)
+    assert not list(library.settings.work_dir.glob("*"))
+
+
 @pytest.mark.parametrize("hours", [0.5, 2.0, 6.0])
 def test_jobs_of_a_long_clip_are_short_stretches_that_cover_it(library: Library, hours: float) -> None:
     row = {"media_id": "m", "kind": "video", "duration_s": hours * 3600, "proxy_path": "p", "measures_path": None}
-    windows = [job.payload for job in l1._jobs_of(library.settings, row, "long.mp4", {}, 224)]
+    windows = [job.payload for job in l1._jobs_of(library.settings, row, "long.mp4", {}, 224, Path("w"))]
     assert (windows[0].start_s, windows[-1].end_s) == (0.0, math.inf)
     assert all(before.end_s == after.start_s for before, after in pairwise(windows))
     assert all((window.end_s - window.start_s) / window.every_s <= 32.01 for window in windows[:-1])

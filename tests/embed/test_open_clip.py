@@ -149,6 +149,19 @@ def test_nothing_in_gives_nothing_out(tiny: OpenClipEmbedder) -> None:
     assert tiny.embed_text([]).shape == (0, tiny.dimensions)
 
 
+def test_text_vectors_equal_open_clips_own_though_no_padding_is_computed(tiny: OpenClipEmbedder) -> None:
+    import open_clip
+    import torch
+
+    texts = ["a photo of a fish", "a blue fish that swims from left to right in front of planks", "", "fish " * 100]
+    model = open_clip.create_model(TINY, pretrained=str(CHECKPOINT)).eval()
+    with torch.inference_mode():
+        theirs = model.encode_text(open_clip.get_tokenizer(TINY)([prompt(text) for text in texts]), normalize=True)
+    np.testing.assert_allclose(tiny.embed_text(texts), theirs.numpy(), atol=1e-5)
+    for text, vector in zip(texts, theirs.numpy(), strict=True):
+        np.testing.assert_allclose(tiny.embed_text([text])[0], vector, atol=1e-5)
+
+
 def test_bf16_on_a_cpu_is_near_fp32(tiny: OpenClipEmbedder) -> None:
     frames = _frames((142, 80))
     half = OpenClipEmbedder(TINY, str(CHECKPOINT), CONFIG, device="cpu", precision="bf16")

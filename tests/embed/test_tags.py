@@ -114,6 +114,20 @@ def test_another_vocabulary_names_anew_and_measures_nothing(
     assert tags_of(library, f"{ids['three.mp4']}:s000003000", measured=False) == {"ocean waves"}
 
 
+@pytest.mark.parametrize("left", [None, b"", b"no vectors"], ids=["kept", "emptied", "damaged"])
+def test_a_models_words_are_embedded_once_a_library(library: Library, tiny: Overheard, left: bytes | None) -> None:
+    tag_batch(library, "b1", tiny)  # type: ignore[arg-type]
+    made = library.tables.read(TAGS, "b1")
+    asked = len(tiny.asked)
+    (kept,) = library.settings.vocabulary_dir.iterdir()
+    if left is not None:
+        kept.write_bytes(left)
+    library.tables.write(TAGS, "b1", made.clear())
+    tag_batch(library, "b1", tiny)  # type: ignore[arg-type]
+    assert library.tables.read(TAGS, "b1").equals(made)
+    assert len(tiny.asked) == (asked if left is None else 2 * asked)
+
+
 def test_words_a_model_gave_stay_while_one_without_text_serves(
     library: Library, ids: dict[str, str], tiny: Overheard, descriptor: Embedder
 ) -> None:

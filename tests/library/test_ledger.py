@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from thatdam_pipelines.errors import ThatdamError
 from thatdam_pipelines.library.arrivals import Sighting
 from thatdam_pipelines.library.ledger import Content, Ledger
-from thatdam_pipelines.library.ledger_tables import MOVED, open_engine
+from thatdam_pipelines.library.ledger_tables import EXPORTED, MOVED, open_engine
 
 NOW = datetime(2026, 11, 20, 21, 5, 9, tzinfo=UTC)
 A = Sighting("CARD/a.mov", 10, 1)
@@ -42,6 +42,11 @@ def claim(ledger: Ledger, *files: Sighting) -> str:
     batch = ledger.create_batch("/in", "copy", files, NOW, settled=False)
     assert batch is not None
     return batch
+
+
+def owner_of(ledger: Ledger, batch: str, media_id: str, size_bytes: int, kept_key: str | None = None) -> str:
+    """The batch that owns a content after ``batch`` claimed it."""
+    return ledger.claim_contents(batch, [Content(media_id, batch, size_bytes, kept_key)])[media_id].batch_id
 
 
 def states(ledger: Ledger, root: str = "/in") -> dict[str, str]:
@@ -94,6 +99,41 @@ def test_a_claimed_batch_is_offered_until_a_run_has_begun(ledger: Ledger) -> Non
     running = ledger.batch(first)
     assert running is not None
     assert (running.state, running.run_id, running.finished_utc) == ("running", "run-2", None)
+
+
+def test_of_two_who_see_a_dead_run_one_gives_its_batch_back(ledger: Ledger) -> None:
+    batch = claim(ledger, A)
+    ledger.start_batch(batch, "run-1")
+    seen = ledger.batch(batch)
+    assert seen is not None and seen.run_key == batch
+
+    ledger.release_batch(seen)
+    released = ledger.batch(batch)
+    assert released is not None and (released.state, released.run_id) == ("claimed", None)
+    ledger.release_batch(seen)
+    assert ledger.batch(batch) == released
+    assert released.run_key == f"{batch}.1"
+
+    ledger.start_batch(batch, "run-2")
+    ledger.finish_batch(batch, "failed", only=seen)
+    ledger.release_batch(seen)
+    going = ledger.batch(batch)
+    assert going is not None and (going.state, going.run_id) == ("running", "run-2")
+
+
+def test_a_library_of_an_older_version_gets_the_columns_it_lacks(url: str) -> None:
+    old = Ledger(url)
+    batch = claim(old, A)
+    old.close()
+    _, writer = open_engine(url)
+    with writer.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE batches DROP COLUMN released"))
+    writer.dispose()
+
+    ledger = Ledger(url)
+    found = ledger.batch(batch)
+    assert found is not None and found.run_key == batch
+    ledger.close()
 
 
 def test_a_batch_that_does_not_exist_cannot_be_started(ledger: Ledger) -> None:
@@ -149,9 +189,9 @@ def test_of_many_that_claim_the_same_content_at_once_all_name_one_owner(url: str
 
 
 def test_a_content_stays_with_the_batch_that_claimed_it_first(ledger: Ledger) -> None:
-    assert ledger.claim_content("first", "m", 7) == "first"
-    assert ledger.claim_content("second", "m", 7, "raw/second") == "first"
-    assert ledger.claim_content("third", "m", 7, "raw/third") == "first"
+    assert owner_of(ledger, "first", "m", 7) == "first"
+    assert owner_of(ledger, "second", "m", 7, "raw/second") == "first"
+    assert owner_of(ledger, "third", "m", 7, "raw/third") == "first"
 
     assert ledger.contents(["m", "unknown"]) == {"m": Content("m", "first", 7, "raw/second")}
     assert ledger.content_batch("m") == "first"
@@ -160,7 +200,7 @@ def test_a_content_stays_with_the_batch_that_claimed_it_first(ledger: Ledger) ->
 
 
 def test_a_damaged_copy_is_replaced_by_the_next_one(ledger: Ledger) -> None:
-    ledger.claim_content("first", "m", 7, "raw/first")
+    owner_of(ledger, "first", "m", 7, "raw/first")
 
     ledger.replace_kept("m", "raw/first", "raw/second")
 
@@ -168,9 +208,9 @@ def test_a_damaged_copy_is_replaced_by_the_next_one(ledger: Ledger) -> None:
 
 
 def test_a_batch_gives_up_the_contents_it_could_not_take(ledger: Ledger) -> None:
-    ledger.claim_content("first", "kept", 1)
-    ledger.claim_content("first", "lost", 2)
-    ledger.claim_content("other", "theirs", 3)
+    owner_of(ledger, "first", "kept", 1)
+    owner_of(ledger, "first", "lost", 2)
+    owner_of(ledger, "other", "theirs", 3)
 
     ledger.disown_contents("first", ["kept"])
 
@@ -270,7 +310,7 @@ def test_the_export_holds_every_row_with_its_types(ledger: Ledger, tmp_path: Pat
     paths = ledger.export(tmp_path / "export")
     ledger.export(tmp_path / "export")
 
-    assert {path.name for path in paths} == {"batches.parquet", "files.parquet", "folders.parquet"}
+    assert {path.name for path in paths} == {f"{table.name}.parquet" for table in EXPORTED}
     assert {path.name for path in (tmp_path / "export").iterdir()} == {path.name for path in paths}
     batches = pl.read_parquet(tmp_path / "export" / "batches.parquet")
     assert batches["created_utc"].to_list() == [NOW]

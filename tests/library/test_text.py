@@ -224,9 +224,9 @@ def test_a_sidecar_is_not_found_but_a_file_that_could_not_be_probed_is(library: 
 
 
 def test_indexing_again_does_only_what_changed(library: Library, index: TextIndex) -> None:
-    put(library, "a.mp4", scenes={"0": ["beach"], "5": ["sea"]})
     other = put(library, "b.mp4", batch="b2")
     index.index_batch(library, "b2")
+    put(library, "a.mp4", scenes={"0": ["beach"], "5": ["sea"]})
     first, again = index.index_batch(library, "b1"), index.index_batch(library, "b1")
     assert (first.added, first.removed, first.unchanged, first.expected, first.present) == (3, 0, 0, 3, 3)
     assert (again.added, again.removed, again.unchanged, again.expected, again.present) == (0, 0, 3, 3, 3)
@@ -257,7 +257,7 @@ def test_a_rebuild_from_the_tables_alone_gives_the_same_index(library: Library, 
     before = everything(index.path)
     with contextlib.closing(sqlite3.connect(index.path)) as con:
         con.execute("DELETE FROM documents WHERE batch_id = 'b1'")
-        con.execute("INSERT INTO documents VALUES (999, 'x', 'b9', 'x', 'l0', 0, 0, NULL, x'00')")
+        con.execute("INSERT INTO documents VALUES (999, 'x', 'b9', 'x', 'l0', 0, 0, NULL, x'00', NULL, NULL)")
         con.commit()
     report = index.rebuild(library)
     assert everything(index.path) == before
@@ -289,14 +289,32 @@ def test_a_damaged_index_says_so_and_is_rebuilt(library: Library, settings: Sett
         assert len(index.query("mp4")) == 1
 
 
-def test_an_index_of_another_version_is_emptied_and_built_again(library: Library, settings: Settings) -> None:
+def test_an_index_of_another_version_is_refused_until_the_next_batch_makes_it_anew_for_all(
+    library: Library, settings: Settings
+) -> None:
     put(library, "a.mp4")
+    put(library, "b.mp4", batch="b2")
     with contextlib.closing(sqlite3.connect(settings.home / "text.db")) as con:
         con.executescript("CREATE TABLE documents (id INTEGER); PRAGMA user_version = 77;")
     with TextIndex(settings.text_path) as index:
+        with pytest.raises(QueryError, match=r"another version.*thatdam index rebuild text"):
+            index.query("mp4")
+        report = index.index_batch(library, "b2")
+        assert (report.expected, report.present) == (1, 1)
+        assert {hit.snippet for hit in index.query("mp4")} == {"a.[mp4]", "b.[mp4]"}
+
+
+def test_a_lost_index_is_made_anew_for_all_by_the_next_batch_even_after_searches(
+    library: Library, settings: Settings
+) -> None:
+    put(library, "a.mp4")
+    put(library, "b.mp4", batch="b2")
+    with TextIndex(settings.text_path) as index:
+        assert index.query("mp4") == []
         assert index.count() == 0
-        index.index_batch(library, "b1")
-        assert index.count() == 1
+    with TextIndex(settings.text_path) as index:
+        index.index_batch(library, "b2")
+        assert index.count() == 2
 
 
 def test_writers_at_once_wait_for_each_other_and_readers_never_do(library: Library, settings: Settings) -> None:
@@ -335,7 +353,7 @@ with Library(settings) as library, TextIndex(settings.text_path) as index:
 def test_a_killed_writer_leaves_a_whole_index(library: Library, settings: Settings) -> None:
     write_batch(library.tables, "b0", made_up_batch("b0", 60))
     write_batch(library.tables, "b1", made_up_batch("b1", 60, first=60))
-    for turn in range(3):
+    for turn in range(5):
         writer = subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(settings.home)], stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -346,7 +364,9 @@ def test_a_killed_writer_leaves_a_whole_index(library: Library, settings: Settin
         writer.wait()
         writer.stdout.close()
         with TextIndex(settings.text_path) as index:
-            assert index.count() in (0, 180, 360)
+            if index.count() == 0:
+                continue
+            assert index.count() == 360
             with contextlib.closing(sqlite3.connect(settings.text_path)) as con:
                 assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
                 con.execute("INSERT INTO words (words) VALUES ('integrity-check')")

@@ -1,7 +1,7 @@
 """Small footage for the tests of media, made by ffmpeg when first asked for, and what the pass makes of it."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 import imageio_ffmpeg
 import pytest
 
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.probe import probe_file
 from thatdam_pipelines.media.proxy import Made, Pass, make_proxy
+from thatdam_pipelines.samples.drops import write_card
 from thatdam_pipelines.settings import Settings
 
 SOUND = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=2"]
@@ -98,6 +100,18 @@ RECIPES: dict[str, list[str]] = {
 def _run(*arguments: str | Path) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def library(settings: Settings) -> Iterator[Library]:
+    with Library(settings) as library:
+        yield library
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """Six files in the folders of two cameras."""
+    return write_card(tmp_path / "drop" / "card")
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,21 @@ def test_same_number_in_two_folders_is_two_takes() -> None:
     assert one.card_id != two.card_id
 
 
+def test_two_cards_with_the_same_names_are_two_cards_and_their_takes_two_takes() -> None:
+    name = "DCIM/100GOPRO/GX010001.MP4"
+    one, two = (read_structure([name], root)[name] for root in ("/media/a", "/media/b"))
+    assert one.take_id != two.take_id
+    assert one.card_id != two.card_id
+
+
+def test_a_card_is_the_same_whichever_of_its_folders_was_given() -> None:
+    (whole,) = read_structure(["DCIM/100GOPRO/GX010001.MP4"], "/media/card").values()
+    (inner,) = read_structure(["100GOPRO/GX010001.MP4"], "/media/card/DCIM").values()
+    (innermost,) = read_structure(["GX010001.MP4"], "/media/card/DCIM/100GOPRO").values()
+    assert whole == inner == innermost
+    assert whole.card_type == "GoPro" and whole.card_id is not None
+
+
 @pytest.mark.parametrize(
     ("path", "card_type"),
     [

@@ -7,7 +7,6 @@ import pytest
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.measures import (
     MEASURES_SCHEMA,
-    SMALL_BYTES,
     SMALL_FILTER,
     SMALL_SHAPE,
     SMALL_SIZE,
@@ -43,7 +42,6 @@ def piped(*source):
     """Luma means of what ffmpeg makes of a source through the small filter."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, "-vf", SMALL_FILTER, "-f", "rawvideo", "-"]
     data = subprocess.run(command, check=True, capture_output=True).stdout
-    assert len(data) % SMALL_BYTES == 0
     frames = np.frombuffer(data, np.uint8).reshape(-1, *SMALL_SHAPE)
     return measure(*frames)
 
@@ -60,14 +58,12 @@ def test_no_frames_make_an_empty_table_with_the_same_schema():
 
 def test_what_is_measured_does_not_depend_on_how_frames_are_grouped():
     frames = np.stack([texture(seed) for seed in range(200)])
-    one_by_one, at_once, interrupted = FrameMeasures(), FrameMeasures(), FrameMeasures()
-    at_once.add_many(np.arange(200) / 25, frames)
+    one_by_one, interrupted = FrameMeasures(), FrameMeasures()
     for index, frame in enumerate(frames):
         one_by_one.add(index / 25, frame)
         interrupted.add(index / 25, frame)
         if index % 37 == 0:
             interrupted.frame()
-    assert one_by_one.frame().equals(at_once.frame())
     assert one_by_one.frame().equals(interrupted.frame())
 
 

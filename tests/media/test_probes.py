@@ -134,32 +134,56 @@ def test_originals_kept_by_reference_are_read_where_they_are(
     assert probe_batch(library, batch).failures == []
 
 
-def test_an_unreachable_disk_fails_the_run_and_quarantines_nothing(
+def test_an_original_that_is_away_costs_only_itself_until_it_is_back(
     library: Library, batch: str, hold: Hold, good: GoodFiles, tmp_path: Path
 ) -> None:
-    hold({"clip.mp4": good.mp4}, in_store=False)
-    (tmp_path / "source").rename(tmp_path / "unmounted")
+    # No other test has this content, else it would be read from there.
+    ids = hold({"away.jpg": good.jpg + b"away", "still.jpg": good.jpg, "empty.mov": b""}, in_store=False)
+    away = tmp_path / "source" / "away.jpg"
+    away.rename(tmp_path / "unplugged")
+    report = probe_batch(library, batch)
+    reasons = {failure["media_id"]: failure["reason"] for failure in report.failures}
+    assert set(reasons) == {ids["away.jpg"], ids["empty.mov"]}
+    assert reasons[ids["away.jpg"]] == "it cannot be reached (No such file or directory)"
+    assert library.tables.read(PROBES, batch)["media_id"].to_list() == [ids["still.jpg"]]
+    assert len(probe_batch(library, batch).failures) == 2
+
+    (tmp_path / "unplugged").rename(away)
+    report = probe_batch(library, batch)
+    assert (report.computed, report.reused, report.skipped) == (1, 1, 1)
+    assert [failure["media_id"] for failure in report.failures] == [ids["empty.mov"]]
+
+
+def test_a_media_store_that_is_away_fails_the_run_and_blames_no_file(
+    library: Library, batch: str, hold: Hold, good: GoodFiles
+) -> None:
+    hold({"still.jpg": good.jpg + b"offline"})
+    media = Path(library.settings.media_url)
+    media.rename(media.with_name("unplugged"))
     with pytest.raises(OfflineError):
         probe_batch(library, batch)
     assert library.tables.read(PROBES_FAILURES, batch).is_empty()
-    (tmp_path / "unmounted").rename(tmp_path / "source")
+    media.with_name("unplugged").rename(media)
     assert probe_batch(library, batch).failures == []
 
 
 def test_an_original_missing_from_the_store_costs_only_itself(
     library: Library, batch: str, hold: Hold, good: GoodFiles
 ) -> None:
-    ids = hold({"clip.mp4": good.mp4, "still.jpg": good.jpg})
-    Path(library.store.url(Store.raw_key(batch, "clip.mp4"))).unlink()
+    ids = hold({"lost.jpg": good.jpg + b"lost", "still.jpg": good.jpg})
+    Path(library.store.url(Store.raw_key(batch, "lost.jpg"))).unlink()
     report = probe_batch(library, batch)
-    assert [failure["media_id"] for failure in report.failures] == [ids["clip.mp4"]]
+    assert [failure["media_id"] for failure in report.failures] == [ids["lost.jpg"]]
     assert library.tables.read(PROBES, batch)["media_id"].to_list() == [ids["still.jpg"]]
 
 
-def _crash(order: Any) -> None:
-    if order.location["name"].startswith("crash"):
+def _crash(order: Any) -> Any:
+    if order.found.name.startswith("crash"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return probes.probe_file(order.path, order.location["name"], order.limits)
+    return _probe(order)
+
+
+_probe = probes._probe
 
 
 def test_a_crash_of_the_decoder_costs_only_its_file(

@@ -18,7 +18,8 @@ from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import PROXIES, PROXIES_FAILURES
 from thatdam_pipelines.library.stage import StageReport
-from thatdam_pipelines.media.ingest import claim_paths, ingest_batch
+from thatdam_pipelines.media.claim import claim_paths
+from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.media.probes import probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
 from thatdam_pipelines.settings import IngestMode, Settings
@@ -55,12 +56,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, clip: Clip) -> Finished:
     with Library(settings) as library:
         batch_id = probed(library, write_card(folder / "card", clip))
         return Finished(settings, batch_id, proxy_batch(library, batch_id))
-
-
-@pytest.fixture
-def library(settings: Settings) -> Iterator[Library]:
-    with Library(settings) as library:
-        yield library
 
 
 def probed(library: Library, folder: Path, mode: IngestMode = "copy") -> str:

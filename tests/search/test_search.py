@@ -87,6 +87,7 @@ def test_an_empty_library_answers_plainly(settings: Settings) -> None:
         result = searcher.search(Query(text="anything"))
     assert result.moments == []
     assert any("Nothing is indexed" in note for note in result.notes)
+    assert any("Nothing is in the text index" in note for note in result.notes)
 
 
 def test_words_that_no_picture_shows_find_nothing(footage: Any) -> None:

@@ -8,6 +8,7 @@ from dagster import AutomationCondition
 HEAVY_TAGS = {"weight": "heavy", "dagster/priority": "-10"}
 LIGHT_TAGS = {"weight": "light", "dagster/priority": "10"}
 CATALOG_TAGS = {"weight": "catalog", "dagster/priority": "0"}
+BACKUP_TAGS = {"weight": "backup", "dagster/priority": "-5"}
 MAINTENANCE_TAGS = {"weight": "maintenance", "dagster/priority": "-20"}
 
 

@@ -15,18 +15,26 @@ from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, PROXIES, Table
 from thatdam_pipelines.library.stage import StageReport
+from thatdam_pipelines.media.capture import Missing
 
 EVERY_FILE_DONE = {
     "every_file_done": "No file failed. A failed file costs only itself; the list says why and what to do."
 }
 ORIGINALS_VERIFIED = {
-    "originals_verified": "Every original is at its location and of its size; ingest read it back equal to its hash."
+    "originals_verified": "Every original was read back where it is kept, with its hash, and has not changed since: "
+    "it is there, of that size and that time."
 }
 PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the clip within half a second or 1 %."}
 VECTORS_SOUND = {"vectors_sound": "Every vector is finite, of unit length and of the length its row declares."}
 INDEX_COMPLETE = {"index_complete": "The index holds as many entries of the batch as the tables have for it."}
+EVERY_SECOND_THERE = {
+    "every_second_there": "No second is missing from the recorded sessions that the batch has segments of: no gap, no "
+    "segment that is not there, no dropped frame."
+}
 
 _UNIT_TOLERANCE = 1e-3
+_TIME_TOLERANCE_S = 2.0
+"""As coarse as the times of any file system are: FAT's."""
 _SHOWN = 20
 _VECTORS_AT_ONCE = 4096
 
@@ -58,26 +66,48 @@ def every_file_done(report: StageReport) -> dg.AssetCheckResult:
 
 
 def originals_verified(library: Library, batch_id: str) -> dg.AssetCheckResult:
-    """Looks at each original of the batch in the store, or at its source where it is kept by reference."""
+    """Holds each original of the batch to what ingest read back: in the store, or at its source if kept by reference.
+
+    It reads no bytes: a change that keeps size and time is for the audit to find.
+    """
     locations = library.tables.read(LOCATIONS, batch_id)
     media = library.tables.read(MEDIA, batch_id)
-    wrong: list[str] = []
-    for place in locations.iter_rows(named=True):
-        size = _size_at(library, place)
-        if size is None:
-            wrong.append(f"{plain(place['name'])}: not found at {plain(place['path'])}")
-        elif size != place["size_bytes"]:
-            wrong.append(f"{plain(place['name'])}: {size} bytes instead of {place['size_bytes']}")
+    hashes = dict(media.select("media_id", "blake3").iter_rows())
+    wrong = [
+        f"{plain(place['name'])}: {cause}"
+        for place in locations.iter_rows(named=True)
+        if (cause := _unproven(place, hashes) or _changed(library, place))
+    ]
     unplaced = media.join(locations, on="media_id", how="anti")["name"]
     wrong += [f"{plain(name)}: has no location" for name in unplaced]
     return _listed("originals_verified", wrong, looked_at=locations.height)
 
 
-def _size_at(library: Library, place: Mapping[str, Any]) -> int | None:
+def _unproven(place: Mapping[str, Any], hashes: Mapping[str, str]) -> str | None:
+    """What is wrong with the record of its reading back; None when it proves the content, of whichever batch."""
+    read = place["verified_blake3"]
+    if read is None:
+        return "no record of its being read back"
+    content = hashes.get(place["media_id"], place["media_id"])
+    return None if read.startswith(content) else f"what was read back is {read[:32]}, not {content[:32]}"
+
+
+def _changed(library: Library, place: Mapping[str, Any]) -> str | None:
     if place["in_store"]:
-        return library.store.size(place["path"]) if library.store.exists(place["path"]) else None
-    path = Path(unescape_name(place["path"]))
-    return path.stat().st_size if path.exists() else None
+        size, modified_ns = library.store.size(place["path"]), library.store.modified_ns(place["path"])
+    else:
+        path = Path(unescape_name(place["path"]))
+        found = path.stat() if path.exists() else None
+        size, modified_ns = (found.st_size, found.st_mtime_ns) if found else (None, None)
+    if size is None or modified_ns is None:
+        return f"not found at {plain(place['path'])}"
+    if size != place["size_bytes"]:
+        return f"{size} bytes instead of {place['size_bytes']}"
+    # A duplicate's time is its own; what is kept has that of the file that came first.
+    kept_time = None if place["duplicate"] and place["in_store"] else place["modified_utc"]
+    if kept_time is not None and abs(modified_ns / 1e9 - kept_time.timestamp()) > _TIME_TOLERANCE_S:
+        return "written to since it was read back"
+    return None
 
 
 def proxy_durations(library: Library, batch_id: str, report: StageReport) -> dg.AssetCheckResult:
@@ -116,6 +146,19 @@ def vectors_sound(library: Library, batch_id: str, table: Table) -> dg.AssetChec
     return _listed("vectors_sound", wrong, looked_at=rows.height)
 
 
+def every_second_there(missing: Sequence[Missing], *, looked_at: int) -> dg.AssetCheckResult:
+    """Tells what is missing from recordings. Nothing can bring it back, so it stops nothing.
+
+    Args:
+        looked_at: Sessions that the batch has segments of.
+    """
+    lines = [plain(str(one)) for one in missing]
+    seconds = sum(one.seconds or 0.0 for one in missing)
+    said = f"{seconds:.2f} s are missing in {len(missing)} places, the first: {lines[0]}" if lines else None
+    severity = dg.AssetCheckSeverity.WARN
+    return _listed("every_second_there", lines, looked_at=looked_at, severity=severity, said=said)
+
+
 def _items(rows: pl.DataFrame, table: Table) -> list[str]:
     return ["/".join(map(str, key)) for key in rows.select(table.key).iter_rows()]
 
@@ -126,7 +169,14 @@ def index_complete(expected: int, present: int) -> dg.AssetCheckResult:
     return _listed("index_complete", wrong, looked_at=expected)
 
 
-def _listed(name: str, wrong: Sequence[str], *, looked_at: int) -> dg.AssetCheckResult:
+def _listed(
+    name: str,
+    wrong: Sequence[str],
+    *,
+    looked_at: int,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    said: str | None = None,
+) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"looked at": looked_at, "wrong": len(wrong)}
     if wrong:
         shown = [f"- {line}" for line in wrong[:_SHOWN]]
@@ -135,7 +185,7 @@ def _listed(name: str, wrong: Sequence[str], *, looked_at: int) -> dg.AssetCheck
     return dg.AssetCheckResult(
         check_name=name,
         passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(wrong)} of {looked_at} are wrong" if wrong else None,
+        severity=severity,
+        description=said or (f"{len(wrong)} of {looked_at} are wrong" if wrong else None),
         metadata=metadata,
     )

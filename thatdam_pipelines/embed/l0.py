@@ -1,17 +1,16 @@
 """Level 0: one vector a file from a few evenly spread frames of the original, so that it is found within seconds."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from thatdam_pipelines.embed.embedder import Embedder, Vectors
 from thatdam_pipelines.embed.vector_rows import mean_vector, split, vector_row
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, LOCATIONS, PROBES
+from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, PROBES
 from thatdam_pipelines.library.stage import Progress, Rows, StageReport, run_stage
 from thatdam_pipelines.library.workers import Job
 from thatdam_pipelines.media.frames import Rgb, evenly_spread, still_frame
+from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
 from thatdam_pipelines.settings import Settings
 
 MOST_FRAMES = 5
@@ -38,25 +37,16 @@ def embed_l0_batch(
         ModelError: The embedder cannot be loaded, or its vectors cannot be trusted.
         OfflineError: The media store cannot be reached.
     """
-    places = library.tables.read(LOCATIONS, batch_id).sort("source_path").unique("media_id", keep="first")
-    locations = {row["media_id"]: row for row in places.iter_rows(named=True)}
     settings = library.settings
-    jobs = [
-        Job(
-            probe["media_id"],
-            locations[probe["media_id"]]["source_path"],
-            _Original(
-                settings,
-                locations[probe["media_id"]],
-                probe["kind"] == "image",
-                probe["duration_s"],
-                embedder.input_size,
-            ),
-            settings.decode_timeout_s,
-        )
-        for probe in library.tables.read(PROBES, batch_id).iter_rows(named=True)
-        if probe["kind"] in ("video", "image")
-    ]
+    places = whereabouts(library, batch_id)
+    jobs = []
+    for probe in library.tables.read(PROBES, batch_id).iter_rows(named=True):
+        if probe["kind"] in ("video", "image"):
+            found = places[probe["media_id"]]
+            still = probe["kind"] == "image"
+            order = _Order(settings, found, still, probe["duration_s"], embedder.input_size)
+            longest_s = settings.decode_timeout_s + found.download_s(library.store)
+            jobs.append(Job(probe["media_id"], found.source_path, order, longest_s))
 
     def embedded(files: list[list[Rgb]]) -> list[tuple[int, Vectors]]:
         vectors = embedder.embed_images([frame for frames in files for frame in frames])
@@ -84,41 +74,32 @@ def embed_l0_batch(
 
 
 @dataclass(frozen=True)
-class _Original:
+class _Order:
     """An original to take frames from: what a worker process is given."""
 
     settings: Settings
-    location: dict[str, Any]
+    found: Whereabouts
     still: bool
     duration_s: float | None
     short_edge: int
 
 
-def _frames_of(file: _Original) -> list[Rgb]:
+def _frames_of(order: _Order) -> list[Rgb]:
     """Runs in a worker."""
-    from thatdam_pipelines.media.ingest import original
-
-    settings, name = file.settings, file.location["name"]
-    with Library(settings) as library:
-        try:
-            with original(library, file.location) as path:
-                if file.still:
-                    return [still_frame(path, short_edge=file.short_edge, max_pixels=settings.image_max_pixels)]
-                spread = evenly_spread(
-                    path,
-                    duration_s=file.duration_s,
-                    count=_frame_count(file.duration_s),
-                    short_edge=file.short_edge,
-                    name=name,
-                    timeout_s=settings.decode_timeout_s,
-                    max_pixels=settings.image_max_pixels,
-                )
-                return [frame for _, frame in spread]
-        except (OfflineError, StoreError) as error:
-            # One disk that is not there costs the files on it; when the store is gone, nothing can be done.
-            if file.location["in_store"] and not library.store.is_online():
-                raise
-            raise MediaError(name, error.cause, error.next_step) from error
+    settings = order.settings
+    with Library(settings) as library, original(library, order.found) as path:
+        if order.still:
+            return [still_frame(path, short_edge=order.short_edge, max_pixels=settings.image_max_pixels)]
+        spread = evenly_spread(
+            path,
+            duration_s=order.duration_s,
+            count=_frame_count(order.duration_s),
+            short_edge=order.short_edge,
+            name=order.found.name,
+            timeout_s=settings.decode_timeout_s,
+            max_pixels=settings.image_max_pixels,
+        )
+        return [frame for _, frame in spread]
 
 
 def _frame_count(duration_s: float | None) -> int:

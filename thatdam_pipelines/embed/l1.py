@@ -1,6 +1,8 @@
 """Level 1: frames about one a second from the proxy, with their qualities, and a vector of each."""
 
 import math
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,15 +76,22 @@ def embed_l1_batch(
     frames = library.tables.read(FRAMES, batch_id).filter(pl.col("recipe") == frames_recipe(settings).id)
     known = {media_id: rows["time_s"].sort().to_list() for (media_id,), rows in frames.group_by("media_id")}
     names = names_of(library, batch_id)
+    work = settings.work_dir / f"frames-{batch_id}"
     jobs = [
         job
         for row in library.tables.read(PROXIES, batch_id).iter_rows(named=True)
         if row["kind"] in ("video", "image")
-        for job in _jobs_of(settings, row, names.get(row["media_id"], row["media_id"]), known, embedder.input_size)
+        for job in _jobs_of(
+            settings, row, names.get(row["media_id"], row["media_id"]), known, embedder.input_size, work
+        )
     ]
+    windows_left = Counter(job.media_id for job in jobs)
 
     def finish(job: Job, result: tuple["_Frames", Vectors]) -> Rows:
         found, vectors = result
+        windows_left[job.media_id] -= 1
+        if not windows_left[job.media_id]:
+            shutil.rmtree(work / job.media_id, ignore_errors=True)
         ids = [frame_id(job.media_id, time_s) for time_s in found.times_s]
         rows: Rows = {
             EMBEDDINGS_L1.name: [
@@ -101,21 +110,25 @@ def embed_l1_batch(
         vectors = embedder.embed_images([picture for found in results for picture in found.pictures])
         return list(zip(results, split(vectors, [len(found.times_s) for found in results]), strict=True))
 
-    return run_stage(
-        library,
-        "embeddings_l1",
-        batch_id,
-        recipes={FRAMES: frames_recipe(settings), EMBEDDINGS_L1: l1_recipe(settings, embedder)},
-        done_by=(EMBEDDINGS_L1, FRAMES),
-        jobs=jobs,
-        work=_frames_of,
-        finish=finish,
-        prepare=embedded,
-        together=_JOBS_TOGETHER,
-        space=space,
-        retry=retry,
-        progress=progress,
-    )
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        return run_stage(
+            library,
+            "embeddings_l1",
+            batch_id,
+            recipes={FRAMES: frames_recipe(settings), EMBEDDINGS_L1: l1_recipe(settings, embedder)},
+            done_by=(EMBEDDINGS_L1, FRAMES),
+            jobs=jobs,
+            work=_frames_of,
+            finish=finish,
+            prepare=embedded,
+            together=_JOBS_TOGETHER,
+            space=space,
+            retry=retry,
+            progress=progress,
+        )
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def frame_id(media_id: str, time_s: float) -> str:
@@ -125,12 +138,16 @@ def frame_id(media_id: str, time_s: float) -> str:
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of a proxy. With ``times_s`` exactly those frames are decoded, and nothing is measured."""
+    """A stretch of a proxy. With ``times_s`` exactly those frames are decoded, and nothing is measured.
+
+    All windows of a clip have the same ``fetched_to``: the folder for what must be downloaded.
+    """
 
     settings: Settings
     name: str
     proxy_path: str
     measures_path: str | None
+    fetched_to: Path
     still: bool
     start_s: float
     end_s: float
@@ -149,7 +166,12 @@ class _Frames:
 
 
 def _jobs_of(
-    settings: Settings, row: dict[str, Any], name: str, known: Mapping[str, Sequence[float]], short_edge: int
+    settings: Settings,
+    row: dict[str, Any],
+    name: str,
+    known: Mapping[str, Sequence[float]],
+    short_edge: int,
+    work: Path,
 ) -> Iterator[Job]:
     known_s = known.get(row["media_id"])
     duration_s = row["duration_s"] or 0.0
@@ -167,6 +189,7 @@ def _jobs_of(
             name=name,
             proxy_path=row["proxy_path"],
             measures_path=row["measures_path"],
+            fetched_to=work / row["media_id"],
             still=row["kind"] == "image",
             start_s=start_s,
             end_s=end_s,
@@ -179,7 +202,7 @@ def _jobs_of(
 
 def _frames_of(window: _Window) -> _Frames:
     store = Store(window.settings.media_url, window.settings)
-    with store.local(window.proxy_path) as proxy:
+    with store.local_once(window.proxy_path, window.fetched_to) as proxy:
         if window.still:
             limit = window.settings.image_max_pixels
             shown = iter([(0.0, still_frame(proxy, short_edge=QUALITY_EDGE, max_pixels=limit))])
@@ -191,7 +214,7 @@ def _frames_of(window: _Window) -> _Frames:
     if not found.times_s and window.start_s == 0:
         raise MediaError(window.name, "no frame of its proxy can be decoded", "Make the proxy again and retry.")
     if window.measures_path is not None and found.times_s and found.qualities is not None:
-        with store.local(window.measures_path) as measures:
+        with store.local_once(window.measures_path, window.fetched_to) as measures:
             motions = _motion_at(measures, found.times_s)
         for quality, motion in zip(found.qualities, motions, strict=True):
             quality["motion"] = motion

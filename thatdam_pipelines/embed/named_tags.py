@@ -1,5 +1,6 @@
 """Words that a model with text sees in scenes, from a vocabulary anybody can replace."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from blake3 import blake3
 
 from thatdam_pipelines.embed.embedder import Embedder, Vectors
 from thatdam_pipelines.errors import SettingsError
+from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.settings import Settings
 
 BACKGROUND = ("a photo", "a picture of something", "a frame of a video", "an image with nothing in particular")
@@ -61,12 +63,16 @@ class Vocabulary:
 
 
 class Namer:
-    """Gives scenes words. The vocabulary is embedded once, when first needed."""
+    """Gives scenes words.
 
-    def __init__(self, embedder: Embedder, vocabulary: Vocabulary) -> None:
+    Args:
+        folder: Where the vectors of a vocabulary are kept for the next run; anything in it may be removed.
+    """
+
+    def __init__(self, embedder: Embedder, vocabulary: Vocabulary, folder: Path) -> None:
         self._vocabulary = vocabulary
-        self._words = embedder.embed_text(vocabulary.words)
-        self._background = embedder.embed_text(BACKGROUND)
+        vectors = _text_vectors(embedder, (*BACKGROUND, *vocabulary.words), folder)
+        self._background, self._words = np.split(vectors, [len(BACKGROUND)])
 
     def leads(self, vectors: Vectors) -> npt.NDArray[np.float64]:
         """How far each word is ahead of the background: the difference of their logits, which the score grows with.
@@ -93,6 +99,20 @@ class Namer:
             near = [at for at in best if scores[at] >= CUT_OFF and leads[at] >= NEAR_BEST * leads[best[0]]]
             found.append({self._vocabulary.words[at]: float(scores[at]) for at in near})
         return found
+
+
+def _text_vectors(embedder: Embedder, texts: tuple[str, ...], folder: Path) -> Vectors:
+    """Vectors of texts, ``[texts, dimensions]``, computed once a model."""
+    asked = "\n".join((embedder.space, *texts))
+    path = folder / f"{blake3(asked.encode()).hexdigest(length=16)}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        kept: Vectors = np.load(path, allow_pickle=False)
+        if kept.shape == (len(texts), embedder.dimensions):
+            return kept
+    vectors = embedder.embed_text(texts)
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, vectors)
+    return vectors
 
 
 def file_words(scenes: list[dict[str, float]]) -> dict[str, float]:

@@ -110,7 +110,7 @@ class OpenClipEmbedder:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             tokens = loaded.tokenizer([prompt(text) for text in texts[start : start + _TEXTS_AT_ONCE]])
             with torch.inference_mode():
-                rows.append(loaded.model.encode_text(tokens.to(loaded.device)).float().cpu().numpy())
+                rows.append(_encode_text(loaded.model, tokens.to(loaded.device)).float().cpu().numpy())
         return self._checked(rows)
 
     def _checked(self, rows: list[Any]) -> Vectors:
@@ -213,6 +213,26 @@ class OpenClipEmbedder:
             raise ModelError(
                 self.name, f"its tokenizer cannot be loaded: {_in_short(error)}", "Check text_cfg of the model."
             ) from error
+
+
+def _encode_text(model: Any, tokens: Any) -> Any:
+    """Text vectors ``[n, dimensions]`` of token ids ``[n, context]``; padding that cannot count is not computed.
+
+    The text side of plain CLIP lets no token see a later one and reads the answer off the end-of-text token (Radford
+    et al., ICML 2021, section 2.4), so what is behind the longest text changes nothing but the time it takes. Other
+    text sides, SigLIP's among them, see their padding and get all of it.
+    """
+    import open_clip
+    import torch
+
+    if not (isinstance(model, open_clip.CLIP) and model.attn_mask is not None and model.text_pool_type == "argmax"):
+        return model.encode_text(tokens)
+    length = int((tokens != 0).any(dim=0).nonzero().max()) + 1
+    shorter = {
+        "positional_embedding": model.positional_embedding[:length],
+        "attn_mask": model.attn_mask[:length, :length],
+    }
+    return torch.func.functional_call(model, shorter, kwargs={"text": tokens[:, :length]})[1]
 
 
 def prompt(text: str) -> str:

@@ -82,7 +82,8 @@ def tag_batch(
         to_name = set(vectors["media_id"]) & wanted - set(known_named["media_id"])
         if to_name:
             vectors = vectors.filter(pl.col("media_id").is_in(list(to_name))).sort("media_id", "start_s")
-            rows = _named_rows(Namer(embedder, vocabulary), vectors, embedder.space)
+            namer = Namer(embedder, vocabulary, library.settings.vocabulary_dir)
+            rows = _named_rows(namer, vectors, embedder.space)
             known_named = pl.concat([known_named, _frame(rows, batch_id, recipe)])
     else:
         items = pl.concat([scenes["scene_id"], scenes["media_id"]])

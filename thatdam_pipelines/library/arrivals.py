@@ -50,7 +50,11 @@ class KnownFile:
 
 @dataclass(frozen=True)
 class Batch:
-    """An arrival: files that were claimed together, one partition."""
+    """An arrival: files that were claimed together, one partition.
+
+    Args:
+        released: How often a run that died gave it back.
+    """
 
     batch_id: str
     root: str
@@ -63,6 +67,12 @@ class Batch:
     files: int
     bytes: int
     finished_utc: datetime | None
+    released: int
+
+    @property
+    def run_key(self) -> str:
+        """Key of the run it is offered for: the same until a run gives the batch back, as a key is for one run only."""
+        return f"{self.batch_id}.{self.released}" if self.released else self.batch_id
 
 
 class Arrivals:
@@ -124,7 +134,7 @@ class Arrivals:
             arrived: New, or with another size or modification time than before.
             settled: Unchanged for long enough.
             back: Ingested before, gone for a while, there again unchanged.
-            gone: Not there any more.
+            gone: Not there any more. Those that had failed are new arrivals when they are back.
             refused: What is never taken, and why.
         """
         with self._writer.begin() as connection:
@@ -134,11 +144,9 @@ class Arrivals:
             self._turn(connection, root, settled, "seen", {"state": "settled", "settled_utc": now})
             self._turn(connection, root, back, "gone", {"state": "done"})
             for some in portions(gone):
-                connection.execute(
-                    sa.update(FILES)
-                    .where(_of(root, some), FILES.c.state.in_(("seen", "settled", "done")), FILES.c.reason != MOVED)
-                    .values(state="gone")
-                )
+                left = sa.update(FILES).where(_of(root, some), FILES.c.reason != MOVED)
+                connection.execute(left.where(FILES.c.state.in_(("seen", "settled", "done"))).values(state="gone"))
+                connection.execute(left.where(FILES.c.state == "failed").values(state="gone", batch_id=None))
 
     def files_in(self, root: str, states: Collection[FileState]) -> list[KnownFile]:
         """Files of a folder in some states, by path."""
@@ -229,13 +237,24 @@ class Arrivals:
         """A run has begun to work on the batch."""
         self._change_batch(batch_id, state="running", run_id=run_id, finished_utc=None)
 
-    def release_batch(self, batch_id: str) -> None:
-        """The run of the batch is gone before its end: the batch waits for another one."""
-        self._change_batch(batch_id, state="claimed", run_id=None, finished_utc=None)
+    def release_batch(self, batch: Batch) -> None:
+        """The run of the batch is gone before its end: the batch waits for another one, under another run key.
 
-    def finish_batch(self, batch_id: str, state: Literal["done", "failed"]) -> None:
-        """The run of the batch has ended."""
-        self._change_batch(batch_id, state=state, finished_utc=datetime.now(UTC))
+        Nothing happens where somebody else released, started or finished it since it was read: of all who see a dead
+        run one releases its batch.
+        """
+        released = BATCHES.c.released + 1
+        self._change_batch(
+            batch.batch_id, only=batch, state="claimed", run_id=None, finished_utc=None, released=released
+        )
+
+    def finish_batch(self, batch_id: str, state: Literal["done", "failed"], *, only: Batch | None = None) -> None:
+        """The run of the batch has ended.
+
+        Args:
+            only: The batch as it was read; nothing happens where it was released, started or finished since.
+        """
+        self._change_batch(batch_id, only=only, state=state, finished_utc=datetime.now(UTC))
 
     def mark_files(
         self,
@@ -244,6 +263,7 @@ class Arrivals:
         done: Sequence[Sighting] = (),
         moved: Sequence[Sighting] = (),
         failed: Mapping[str, str] | None = None,
+        gone: Collection[str] = (),
     ) -> None:
         """Write down what became of files of a batch, in one transaction.
 
@@ -251,6 +271,7 @@ class Arrivals:
             done: Proven as they are here, and the source stays where it is.
             moved: Proven as they are here, and the source is gone.
             failed: Not taken: path below the batch's folder, and reason.
+            gone: Not there any more, and so not of the batch any more: new arrivals when they are back.
         """
         mine = sa.and_(FILES.c.batch_id == batch_id, FILES.c.rel_path == sa.bindparam("path"))
         proven = (
@@ -278,6 +299,9 @@ class Arrivals:
                 connection.execute(
                     unproven, [{"path": escape_name(path), "why": reason} for path, reason in failed.items()]
                 )
+            for some in portions(gone):
+                vanished = sa.and_(FILES.c.batch_id == batch_id, FILES.c.rel_path.in_(_escaped(some)))
+                connection.execute(sa.update(FILES).where(vanished).values(state="gone", batch_id=None))
 
     def release_files(self, batch_id: str, files: Iterable[Sighting], now: datetime) -> None:
         """Files of a batch are new arrivals again: the next scans let them settle and claim them anew."""
@@ -343,10 +367,14 @@ class Arrivals:
             parameters = [{"path": escape_name(path), "size": size, "mtime": mtime} for path, size, mtime in files]
             connection.execute(sa.update(FILES).where(unchanged).values(**values), parameters)
 
-    def _change_batch(self, batch_id: str, **values: Any) -> None:
+    def _change_batch(self, batch_id: str, *, only: Batch | None = None, **values: Any) -> None:
+        change = sa.update(BATCHES).where(BATCHES.c.batch_id == batch_id).values(**values)
+        if only is not None:
+            known = {BATCHES.c.state: only.state, BATCHES.c.run_id: only.run_id, BATCHES.c.released: only.released}
+            change = change.where(*(column.is_not_distinct_from(value) for column, value in known.items()))
         with self._writer.begin() as connection:
-            changed = connection.execute(sa.update(BATCHES).where(BATCHES.c.batch_id == batch_id).values(**values))
-        if not changed.rowcount:
+            changed = connection.execute(change)
+        if not changed.rowcount and only is None:
             raise ThatdamError(batch_id, "there is no such batch", "See `thatdam sql recent_batches`.")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -180,6 +181,26 @@ def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str,
         raise QueryError(short(query), cause, "Run `thatdam index rebuild catalog`.") from error
 
 
+def as_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """An answer as rows for JSON, which has no infinite numbers: they are None."""
+    floats = pl.selectors.float()
+    return frame.with_columns(pl.when(floats.is_finite()).then(floats)).to_dicts()
+
+
+def as_csv(frame: pl.DataFrame) -> str:
+    """An answer as CSV, which has no lists and no structures: they are JSON texts."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    texts = {
+        name: pl.Series([None if value is None else _json(value) for value in frame[name].to_list()], dtype=pl.String)
+        for name in nested
+    }
+    return frame.with_columns(**texts).write_csv()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def list_views() -> list[ViewInfo]:
     """Every view with its columns, as an empty library has them."""
     with duckdb.connect() as con:
@@ -222,7 +243,9 @@ def _create_views(
             made.append(f"CREATE VIEW facts.{table.name}_vectors AS {vectors}")
     for table in EXPORTS:
         made.append(f"CREATE VIEW ledger.{table.name} AS {_export_relation(table, tables.root)}")
-    made += [f"CREATE VIEW {name} AS {wide if name == MEDIA.name else view.sql}" for name, view in views.items()]
+    # Other views may read media.
+    made.append(f"CREATE VIEW {MEDIA.name} AS {wide}")
+    made += [f"CREATE VIEW {name} AS {view.sql}" for name, view in views.items() if name != MEDIA.name]
     for statement in made:
         con.execute(statement)
     for comment in _comments(con, views):

@@ -157,6 +157,20 @@ def unreadable(path: Path, error: OSError) -> MediaError:
     )
 
 
+def require(digest: Digest, blake3: str | None, path: Path) -> None:
+    """Refuse a file whose content is not the one it was announced with.
+
+    Args:
+        blake3: The BLAKE3 it should have; None: any will do.
+
+    Raises:
+        MediaError: It has another.
+    """
+    if blake3 is not None and digest.blake3 != blake3:
+        cause = f"its BLAKE3 is {digest.blake3}, its manifest says {blake3}"
+        raise MediaError(path, cause, "Copy it from where it was recorded again; it was left as it is.")
+
+
 def changed(path: Path) -> ChangedError:
     """The error of a file that is being written or was replaced."""
     return ChangedError(path, "it changed while it was read", "Ingest it again when nothing writes to it.")

@@ -23,6 +23,7 @@ from thatdam_pipelines.library.checksum import (
     digest_open,
     open_regular,
     read_back,
+    require,
     unreadable,
 )
 from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir, replacing
@@ -42,7 +43,10 @@ class Disk:
         self._reserve_bytes = settings.disk_reserve_bytes
         self._witness = settings.home / f"store-{blake3(os.fsencode(self.root)).hexdigest()[:8]}.id"
         self._unsynced: set[Path] = set()
+        # Folders whose folders are on the disk: they need not be synced for each file below them.
+        self._lasting: set[Path] = set()
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._mounted = False
 
     def path(self, key: str) -> Path:
@@ -51,26 +55,34 @@ class Disk:
     def url(self, key: str) -> str:
         return str(self.path(key))
 
-    def put(self, source: Path, key: str, move: bool) -> Digest:
+    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest:
         self._require_mounted()
         target = self.path(key)
         if os.path.lexists(target):
-            return self._same_content(source, target, move)
+            return self._same_content(source, target, move, expected)
         self._make_folder(target.parent)
-        if move and (digest := self._take_over(source, target)):
+        if move and (digest := self._take_over(source, target, expected)):
             return digest
         before = _lstat(source) if move else None
-        digest = self._copy(source, target, move)
+        digest = self._copy(source, target, move, expected)
         if before is not None:
             self._remove_source(source, before, target)
         return digest
 
     def flush(self) -> None:
-        with self._lock:
-            folders, self._unsynced = self._unsynced, set()
-        ancestors = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(self.root)}
-        for folder in sorted(folders | ancestors, reverse=True):
-            fsync_dir(folder)
+        # One at a time: who finds nothing to do may rely on what another thread took on being done.
+        with self._flushing:
+            with self._lock:
+                folders, self._unsynced = self._unsynced, set()
+            above = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(self.root)}
+            try:
+                for folder in sorted(folders | (above - self._lasting), reverse=True):
+                    fsync_dir(folder)
+            except OSError as error:
+                with self._lock:
+                    self._unsynced |= {folder for folder in folders if folder.is_dir()}
+                raise _unwritable(folder, error) from error
+            self._lasting |= above
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
@@ -113,6 +125,9 @@ class Disk:
     def is_published(self, key: str) -> bool:
         return self.path(key).is_dir()
 
+    def is_new(self) -> bool:
+        return not self._witness.exists()
+
     def is_online(self) -> bool:
         try:
             self._require_mounted()
@@ -138,7 +153,7 @@ class Disk:
                 folder, "another process is writing to it", "Wait until that run ended, then run this again."
             ) from error
 
-    def _take_over(self, source: Path, target: Path) -> Digest | None:
+    def _take_over(self, source: Path, target: Path, expected: str | None) -> Digest | None:
         """Give a file of this disk its name in the store; None when only a copy will do."""
         descriptor = open_regular(source)
         try:
@@ -155,23 +170,30 @@ class Disk:
             os.fsync(descriptor)
             if not _same_file(source, before):
                 raise changed(source)
+            require(digest, expected, source)
             if not self._name(source, target):
                 return None
-            if not _same_file(target, before):
-                target.unlink()
-                raise changed(source)
             os.fchmod(descriptor, ORIGINAL_MODE)
-            source.unlink(missing_ok=True)
+            self._remember(target.parent)
+            self.flush()
+            if not _same_file(target, before):
+                if _same_file(source, _lstat(target)):
+                    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+                    target.unlink()
+                raise changed(source)
+            if _same_file(source, before):
+                with contextlib.suppress(OSError):
+                    source.unlink()
         finally:
             os.close(descriptor)
-        self._remember(target.parent)
         return digest
 
-    def _copy(self, source: Path, target: Path, move: bool) -> Digest:
+    def _copy(self, source: Path, target: Path, move: bool, expected: str | None) -> Digest:
         self._require_space(source)
         part = target.with_name(_part_name(target.name))
         try:
             digest = copy_with_digest(source, part, mode=ORIGINAL_MODE)
+            require(digest, expected, source)
             try:
                 written = read_back(part)
             except MediaError as error:
@@ -186,7 +208,7 @@ class Disk:
         if move:
             # The copy's name must be durable before the source goes.
             self.flush()
-        return digest
+        return written
 
     def _name(self, existing: Path, target: Path) -> bool:
         """Give a file a second name, never replacing one; False where this disk cannot."""
@@ -208,19 +230,20 @@ class Disk:
             raise _occupied(target)
         part.rename(target)
 
-    def _same_content(self, source: Path, target: Path, move: bool) -> Digest:
+    def _same_content(self, source: Path, target: Path, move: bool, expected: str | None) -> Digest:
         before = _lstat(source)
         if not stat.S_ISREG(target.lstat().st_mode):
             raise _occupied(target)
-        digest = digest_file(source)
-        if read_back(target) != digest:
+        kept = read_back(target)
+        require(kept, expected, source)
+        if digest_file(source) != kept:
             raise _occupied(target)
         target.chmod(ORIGINAL_MODE)
         self._remember(target.parent)
         if move:
             self.flush()
             self._remove_source(source, before, target)
-        return digest
+        return kept
 
     def _remove_source(self, source: Path, before: os.stat_result, kept: Path) -> None:
         # A source that changed since is a new file with the old name; one on read-only media cannot go: both stay.
@@ -267,6 +290,9 @@ class Disk:
 
     def _adopt(self, marker: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
+        for folder in self.root.parents:
+            with contextlib.suppress(PermissionError):
+                fsync_dir(folder)
         # It may be a store already, and other processes may be opening it for the first time too.
         with _locked(self.root, fcntl.LOCK_EX):
             if not marker.exists():
@@ -284,16 +310,20 @@ class Disk:
         if free < size + self._reserve_bytes:
             raise StoreError(
                 self.root,
-                f"{free / 2**30:.1f} GiB are free; {source.name!r} needs {size / 2**30:.1f} GiB and "
-                f"{self._reserve_bytes / 2**30:.1f} GiB stay in reserve",
+                f"{_amount(free)} are free; {source.name!r} needs {_amount(size)} and "
+                f"{_amount(self._reserve_bytes)} stay in reserve",
                 "Free space on the media disk or lower THATDAM_DISK_RESERVE_BYTES, then run it again.",
             )
 
     def _make_folder(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
+        if folder.is_dir():
+            return
+        with self._flushing:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
+            self._lasting.difference_update(folder.parents)
 
     def _rename_dir(self, folder: Path, target: Path) -> None:
         staged = folder
@@ -315,11 +345,16 @@ class Disk:
                 shutil.rmtree(staged, ignore_errors=True)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        fsync_dir(target.parent)
+        self._remember(target.parent)
+        self.flush()
 
     def _remember(self, folder: Path) -> None:
         with self._lock:
             self._unsynced.add(folder)
+
+
+def _amount(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.1f} MiB"
 
 
 def _part_name(name: str) -> str:

@@ -24,6 +24,7 @@ BATCHES = Table(
         Column("files", pl.Int64, "Files claimed.", required=True),
         Column("bytes", pl.Int64, "Bytes of those files.", required=True),
         Column("finished_utc", UTC, "When its ingest ended."),
+        Column("released", pl.Int64, "How often a run that died gave it back to be run again."),
     ),
 )
 
@@ -60,4 +61,82 @@ FOLDERS = Table(
     ),
 )
 
-EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS)
+_TARGET = (
+    Column("target_id", pl.String, "Identity of the target, as it carries it itself.", required=True),
+    Column("target", pl.String, "Name of the target in the settings.", required=True),
+)
+
+TARGETS = Table(
+    "targets",
+    "ledger",
+    "Places that snapshots were written to.",
+    ("target_id",),
+    (
+        *_TARGET,
+        Column("url", pl.String, "Where it was when last seen.", required=True),
+        Column("volume", pl.String, "Volume it counts as: targets of one volume can be lost together.", required=True),
+        Column("offsite", pl.Boolean, "True when it is in another building.", required=True),
+        Column("price_per_tb_month", pl.Float64, "What a terabyte costs there in a month."),
+        Column("seen_utc", UTC, "When a snapshot was last written to it.", required=True),
+    ),
+)
+
+SNAPSHOTS = Table(
+    "snapshots",
+    "ledger",
+    "Snapshots of the library.",
+    ("snapshot_id",),
+    (
+        Column("snapshot_id", pl.String, "Snapshot: when it was begun, its number at the target.", required=True),
+        *_TARGET,
+        Column("started_utc", UTC, "When it was begun.", required=True),
+        Column("finished_utc", UTC, "When its manifest was there.", required=True),
+        Column("files", pl.Int64, "Files in it.", required=True),
+        Column("bytes", pl.Int64, "Bytes of those files.", required=True),
+        Column("new_files", pl.Int64, "Contents that were copied for it.", required=True),
+        Column("new_bytes", pl.Int64, "Bytes that were copied for it.", required=True),
+        Column("known_files", pl.Int64, "Contents that were there already, verified.", required=True),
+        Column("known_bytes", pl.Int64, "Bytes of those.", required=True),
+        Column("missing", pl.Int64, "Files of the library that are not in it: away or damaged.", required=True),
+        Column("manifest_blake3", pl.String, "BLAKE3 of its manifest, 64 hex digits.", required=True),
+        Column("pruned_utc", UTC, "When it was removed by the target's retention."),
+    ),
+)
+
+COPIES = Table(
+    "copies",
+    "ledger",
+    "Contents at targets, and originals that were re-read in the library.",
+    ("target_id", "blake3"),
+    (
+        Column("target_id", pl.String, "Identity of the target; `library` for the library itself.", required=True),
+        Column("blake3", pl.String, "BLAKE3 of the content, 64 hex digits.", required=True),
+        Column("media_id", pl.String, "Content, where it is an original."),
+        Column("role", pl.String, "original, table, database or derived.", required=True),
+        Column("size_bytes", pl.Int64, "Size of the content.", required=True),
+        Column("copied_utc", UTC, "When the copy was made.", required=True),
+        Column("verified_utc", UTC, "When it was last read back and equalled its hash."),
+        Column("state", pl.String, "verified, damaged or missing.", required=True),
+        Column("reason", pl.String, "What is wrong with it; empty when nothing is.", required=True),
+    ),
+)
+
+AUDITS = Table(
+    "audits",
+    "ledger",
+    "Re-readings of targets and originals, and restore drills.",
+    ("audit_id",),
+    (
+        Column("audit_id", pl.String, "Audit.", required=True),
+        Column("kind", pl.String, "audit (a target), verify (the originals) or drill (a restore).", required=True),
+        *_TARGET,
+        Column("started_utc", UTC, "When it was begun.", required=True),
+        Column("finished_utc", UTC, "When it ended.", required=True),
+        Column("files", pl.Int64, "Contents that were read.", required=True),
+        Column("bytes", pl.Int64, "Bytes that were read.", required=True),
+        Column("wrong", pl.Int64, "Contents found damaged or missing.", required=True),
+        Column("message", pl.String, "What was found, in words.", required=True),
+    ),
+)
+
+EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from thatdam_pipelines.library.arrivals import Arrivals
+from thatdam_pipelines.library.copies import Copies
 from thatdam_pipelines.library.files import escape_name, replacing, unescape_name
 from thatdam_pipelines.library.ledger_tables import (
     CONTENTS,
@@ -60,7 +61,9 @@ class Ledger(Arrivals):
     def __init__(self, url: str) -> None:
         engine, writer = open_engine(url)
         create_tables(engine, writer)
-        super().__init__(engine, writer, postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert)
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        super().__init__(engine, writer, insert)
+        self.copies = Copies(engine, writer, insert)
 
     def close(self) -> None:
         """End the connections."""
@@ -90,10 +93,6 @@ class Ledger(Arrivals):
                     sa.select(CONTENTS.c.size_bytes).where(CONTENTS.c.size_bytes.in_(some)).distinct()
                 )
             }
-
-    def claim_content(self, batch_id: str, media_id: str, size_bytes: int, kept_key: str | None = None) -> str:
-        """``claim_contents`` for one; gives the batch that owns the content."""
-        return self.claim_contents(batch_id, [Content(media_id, batch_id, size_bytes, kept_key)])[media_id].batch_id
 
     def claim_contents(self, batch_id: str, contents: Collection[Content]) -> dict[str, Content]:
         """Make the batch the owner of contents that nobody owns, in one transaction.
@@ -128,6 +127,15 @@ class Ledger(Arrivals):
             connection.execute(
                 sa.update(CONTENTS)
                 .where(CONTENTS.c.media_id == media_id, CONTENTS.c.kept_key == lost_key)
+                .values(kept_key=kept_key)
+            )
+
+    def keep(self, media_id: str, kept_key: str) -> None:
+        """A content that was left by reference is in the store now."""
+        with self._writer.begin() as connection:
+            connection.execute(
+                sa.update(CONTENTS)
+                .where(CONTENTS.c.media_id == media_id, CONTENTS.c.kept_key.is_(None))
                 .values(kept_key=kept_key)
             )
 

@@ -65,6 +65,7 @@ BATCHES = sa.Table(
     sa.Column("files", sa.Integer, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("finished_utc", UtcTime),
+    sa.Column("released", sa.Integer, nullable=False, server_default="0"),
 )
 CONTENTS = sa.Table(
     "contents",
@@ -91,7 +92,64 @@ SETTINGS = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-EXPORTED = (BATCHES, FILES, FOLDERS)
+TARGETS = sa.Table(
+    "targets",
+    METADATA,
+    sa.Column("target_id", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("volume", sa.Text, nullable=False),
+    sa.Column("offsite", sa.Boolean, nullable=False),
+    sa.Column("price_per_tb_month", sa.Float),
+    sa.Column("seen_utc", UtcTime, nullable=False),
+)
+SNAPSHOTS = sa.Table(
+    "snapshots",
+    METADATA,
+    sa.Column("snapshot_id", sa.Text, primary_key=True),
+    sa.Column("target_id", sa.Text, nullable=False, index=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("started_utc", UtcTime, nullable=False),
+    sa.Column("finished_utc", UtcTime, nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("new_files", sa.BigInteger, nullable=False),
+    sa.Column("new_bytes", sa.BigInteger, nullable=False),
+    sa.Column("known_files", sa.BigInteger, nullable=False),
+    sa.Column("known_bytes", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.BigInteger, nullable=False),
+    sa.Column("manifest_blake3", sa.Text, nullable=False),
+    sa.Column("pruned_utc", UtcTime),
+)
+COPIES = sa.Table(
+    "copies",
+    METADATA,
+    sa.Column("target_id", sa.Text, primary_key=True),
+    sa.Column("blake3", sa.Text, primary_key=True),
+    sa.Column("media_id", sa.Text, index=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("copied_utc", UtcTime, nullable=False),
+    sa.Column("verified_utc", UtcTime),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Index("copies_by_age", "target_id", "verified_utc"),
+)
+AUDITS = sa.Table(
+    "audits",
+    METADATA,
+    sa.Column("audit_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("target_id", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("started_utc", UtcTime, nullable=False),
+    sa.Column("finished_utc", UtcTime, nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("wrong", sa.BigInteger, nullable=False),
+    sa.Column("message", sa.Text, nullable=False, server_default=""),
+)
+EXPORTED = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS)
 
 
 def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:
@@ -111,14 +169,17 @@ def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:
 
 
 def create_tables(engine: sa.Engine, writer: sa.Engine) -> None:
-    """Create what is missing; many processes may open an empty database at once."""
+    """Create what is missing, of an older library columns too; many processes may open an empty database at once."""
     with engine.connect() as connection:
-        if set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()):
+        if set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()) and not _missing_columns(connection):
             return
     with writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATE_LOCK)))
         METADATA.create_all(connection)
+        for column in _missing_columns(connection):
+            declared = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {declared}"))
 
 
 def frame_of(connection: sa.Connection, table: sa.Table) -> pl.DataFrame:
@@ -142,11 +203,19 @@ def portions(items: Iterable[T]) -> Iterator[list[T]]:
         yield some
 
 
+def _missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
+    there = sa.inspect(connection).get_multi_columns(filter_names=list(METADATA.tables))
+    names = {table: {column["name"] for column in columns} for (_, table), columns in there.items()}
+    return [column for table in METADATA.tables.values() for column in table.c if column.name not in names[table.name]]
+
+
 def _driver_dtype(column: sa.Column[Any], sqlite: bool) -> pl.DataType:
     if isinstance(column.type, UtcTime):
         return pl.String() if sqlite else pl.Datetime("us")
     if isinstance(column.type, sa.Boolean):
         return pl.Int64() if sqlite else pl.Boolean()
+    if isinstance(column.type, sa.Float):
+        return pl.Float64()
     return pl.Int64() if isinstance(column.type, sa.Integer) else pl.String()
 
 

@@ -1,6 +1,7 @@
 """A media store in an S3 bucket, through s3fs."""
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -8,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from thatdam_pipelines.errors import ChangedError, OfflineError, OverwriteError, StoreError
-from thatdam_pipelines.library.checksum import BLOCK_BYTES, Digest, Hasher, changed, digest_file, unreadable
+from thatdam_pipelines.errors import OfflineError, OverwriteError, StoreError, ThatdamError
+from thatdam_pipelines.library.checksum import BLOCK_BYTES, Digest, Hasher, changed, digest_file, require, unreadable
 from thatdam_pipelines.settings import Settings
 
 PUBLISHED = ".published"
@@ -47,12 +48,13 @@ class Bucket:
     def url(self, key: str) -> str:
         return f"s3://{self.path(key)}"
 
-    def put(self, source: Path, key: str, move: bool) -> Digest:
+    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest:
         try:
             before = source.lstat()
         except OSError as error:
             raise unreadable(source, error) from error
         digest = digest_file(source)
+        require(digest, expected, source)
         if self.size(key) is None:
             self._upload(source, key, {_MODIFIED: str(before.st_mtime_ns)})
             if (written := self.digest(key)) != digest:
@@ -61,16 +63,17 @@ class Bucket:
                 if digest_file(source) == written:
                     raise changed(source)
                 raise StoreError(self.url(key), "what the server holds does not equal the file", "Run it again.")
-        elif self.digest(key) != digest:
+        elif (written := self.digest(key)) != digest:
             raise OverwriteError(
                 self.url(key), "different content is already there", "Nothing was overwritten; compare the two."
             )
-        now = source.lstat()
-        unchanged = (now.st_ino, now.st_size, now.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
-        if move and unchanged:
+        if move:
+            # One that changed since is a new file with the old name: it stays. One that is gone needs not go.
             with contextlib.suppress(OSError):
-                source.unlink()
-        return digest
+                now = source.lstat()
+                if (now.st_ino, now.st_size, now.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns):
+                    source.unlink()
+        return written
 
     def flush(self) -> None:
         """Nothing to do: an object is durable when the server has answered."""
@@ -124,6 +127,9 @@ class Bucket:
     def is_published(self, key: str) -> bool:
         return self.size(f"{key}/{PUBLISHED}") is not None
 
+    def is_new(self) -> bool:
+        return False
+
     def is_online(self) -> bool:
         try:
             self._files.call_s3("list_objects_v2", Bucket=self._prefix.partition("/")[0], MaxKeys=1)
@@ -142,6 +148,10 @@ class Bucket:
                 self._files.put_file(str(source), self.path(key), mode="create", Metadata=metadata)
             except FileExistsError as error:
                 raise OverwriteError(self.url(key), "something was stored there just now", "Run it again.") from error
+            except FileNotFoundError as error:
+                if not os.path.lexists(source):
+                    raise unreadable(source, error) from error
+                raise
 
     def _head(self, key: str) -> dict[str, Any] | None:
         with self._reaching(key):
@@ -158,7 +168,7 @@ class Bucket:
 
         try:
             yield
-        except (ChangedError, StoreError, OfflineError):
+        except ThatdamError:
             raise
         except FileNotFoundError as error:
             raise StoreError(

@@ -109,10 +109,12 @@ LOCATIONS = Table(
         Column("size_bytes", pl.Int64, "Size of the file.", required=True),
         Column("modified_utc", UTC, "The file's own modification time.", required=True),
         Column("verified_utc", UTC, "When the bytes at path were read back and equalled the hash.", required=True),
+        Column("verified_blake3", pl.String, "BLAKE3 of the bytes at path as they were read then, 64 hex digits."),
         Column("card_id", pl.String, "Camera card the file belongs to: id of its structure's top folder."),
         Column("card_type", pl.String, "Kind of card structure: DCIM, XAVC, XDCAM, P2, AVCHD, GoPro, ..."),
-        Column("take_id", pl.String, "Take that chaptered files of one recording share."),
+        Column("take_id", pl.String, "Take that chaptered files, or segments, of one recording share."),
         Column("chapter", pl.Int32, "Place in the take, from 1."),
+        Column("manifest_path", pl.String, "The recorder's manifest of it: where it is kept, as path."),
     ),
 )
 
@@ -333,6 +335,72 @@ TAGS = Table(
 )
 
 
+CAPTURE_SEGMENTS = Table(
+    "capture_segments",
+    "capture_sessions",
+    "Segments that the recorder committed, as their manifests tell of them.",
+    ("session_id", "camera_id", "segment_index"),
+    (
+        _MEDIA_ID,
+        Column("batch_id", pl.String, "Batch that brought this segment.", required=True),
+        _RECIPE,
+        Column("camera_id", pl.String, "Camera, by the id that stays its own.", required=True),
+        Column("camera_name", pl.String, "What people call the camera.", required=True),
+        Column("camera_kind", pl.String, "v4l2, rtsp, http, x11 or synthetic.", required=True),
+        Column("camera_serial", pl.String, "Camera serial number."),
+        Column("host", pl.String, "Machine that recorded it.", required=True),
+        Column("session_id", pl.String, "One unbroken run of one camera.", required=True),
+        Column("group_id", pl.String, "What was recorded together: all cameras, also after a break.", required=True),
+        Column("role", pl.String, "Part of the camera in the group: hero, witness, ..."),
+        Column("take_id", pl.String, "Take whose chapters the segments of the session are.", required=True),
+        Column("segment_index", pl.Int32, "Place in the session, from 0.", required=True),
+        Column("is_last", pl.Boolean, "The session ended with this segment.", required=True),
+        Column("file", pl.String, "Name it was committed by.", required=True),
+        Column("size_bytes", pl.Int64, "Size as committed.", required=True),
+        Column("blake3", pl.String, "BLAKE3 as committed, 64 hex digits.", required=True),
+        Column("start_utc", UTC, "When its first frame was taken.", required=True),
+        Column("end_utc", UTC, "When its last frame ended.", required=True),
+        Column("clock_error_s", pl.Float64, "Bound on the error of start_utc against the clock of the machine."),
+        Column("ntp_synced", pl.Boolean, "True when the machine held its clock for disciplined; null: unknown."),
+        Column("start_timecode", pl.String, "Time of day in UTC as timecode, ';' before the frames when drop-frame."),
+        Column("frame_rate", pl.String, "Frames a second as a fraction."),
+        Column("frames", pl.Int64, "Frames in it.", required=True),
+        Column("dropped", pl.Int64, "Frames that the source's times say are missing.", required=True),
+        Column("duplicated", pl.Int64, "Frames whose time is not later than that of the one before.", required=True),
+        Column("gap_before_s", pl.Float64, "Missing between the segment before and this one; null: the first.", False),
+        Column("duration_s", pl.Float64, "From its first frame to the end of its last.", required=True),
+        Column("video_codec", pl.String, "Codec of the picture.", required=True),
+        Column("width", pl.Int32, "Width in pixels."),
+        Column("height", pl.Int32, "Height in pixels."),
+        Column("audio_codec", pl.String, "Codec of the sound; null: it has none."),
+        Column("complete", pl.Boolean, "False: what was saved of a segment that was cut off.", required=True),
+        Column("reason_end", pl.String, "Why it ended: segment, stop, max_s, source_lost, killed, ...", required=True),
+        Column("encoder", pl.List(pl.String), "Arguments ffmpeg was given, without credentials.", required=True),
+        Column("versions", pl.List(pl.String), "What recorded it, by name and version.", required=True),
+    ),
+)
+
+
+REWRAPS = Table(
+    "rewraps",
+    "rewraps",
+    "Recordings as one file for editors, not encoded again. Made on request, in the batch that has the last segment.",
+    ("take_id",),
+    (
+        _MEDIA_ID,
+        Column("batch_id", pl.String, "Batch that brought the last segment of the take.", required=True),
+        _RECIPE,
+        Column("take_id", pl.String, "Take that it is.", required=True),
+        Column("path", pl.String, "Where it is in the media store.", required=True),
+        Column("container", pl.String, "mp4, mov or mkv.", required=True),
+        Column("chapters", pl.Int32, "Segments in it.", required=True),
+        Column("frames", pl.Int64, "Frames in it.", required=True),
+        Column("duration_s", pl.Float64, "Its duration.", required=True),
+        Column("size_bytes", pl.Int64, "Its size.", required=True),
+    ),
+)
+
+
 def _failures(owner: str) -> Table:
     return Table(
         f"{owner}_failures",
@@ -349,6 +417,7 @@ def _failures(owner: str) -> Table:
             Column("reason", pl.String, "What is wrong, as a plain clause.", required=True),
             Column("next_step", pl.String, "What to do about it.", required=True),
             Column("failed_utc", UTC, "When.", required=True),
+            Column("away", pl.Boolean, "True: the disk with it could not be reached; every run tries it again."),
         ),
     )
 
@@ -380,6 +449,8 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS_L2,
         EMBEDDINGS_L2_FAILURES,
         TAGS,
+        CAPTURE_SEGMENTS,
+        REWRAPS,
     )
 }
 FAILURE_TABLES: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.name.endswith("_failures"))

@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
+from thatdam_pipelines.errors import AwayError, MediaError, OfflineError, StoreError
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.quarantine import report_failures
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import Table, tables_of
 from thatdam_pipelines.library.workers import Job
@@ -74,7 +75,7 @@ def run_stage(
         prepare: Runs here on the results of up to ``together`` jobs and gives what ``finish`` gets instead of each, so
             that a model is fed full batches. A ``MediaError`` in place of a result costs that file only.
         space: Vector space that is computed; rows of other spaces are kept as they are.
-        retry: Try files again that failed by the same recipe.
+        retry: Try files again that failed by the same recipe; those whose disk was away are tried in any case.
         progress: Called with (files done, files to do, name of the file) as they finish.
 
     Raises:
@@ -94,7 +95,8 @@ def run_stage(
     failed_rows = before[failure_table].filter(
         (pl.col("recipe") == recipe.id) & pl.col("media_id").is_in(list(wanted - done))
     )
-    failed_before = set() if retry else set(failed_rows["media_id"])
+    final = failed_rows.filter(~pl.col("away").fill_null(False))
+    failed_before = set() if retry else set(final["media_id"])
 
     rows: Rows = {table.name: [] for table in recipes}
     replaced: dict[str, set[str]] = {table.name: set() for table in recipes}
@@ -139,6 +141,7 @@ def run_stage(
         library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), new]))
     all_failures = pl.concat([failed_rows, failure_table.frame(list(failures.values()))])
     library.tables.write(failure_table, batch_id, all_failures)
+    report_failures(library, batch_id)
     if outage is not None:
         raise outage
     return StageReport(
@@ -183,4 +186,5 @@ def failure_row(
         "reason": error.cause,
         "next_step": error.next_step,
         "failed_utc": datetime.now(UTC),
+        "away": isinstance(error, AwayError),
     }

@@ -1,5 +1,7 @@
 """The media store: originals that are never overwritten, and what is derived from them."""
 
+import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from blake3 import blake3
 
 from thatdam_pipelines.library.checksum import Digest
 from thatdam_pipelines.library.disk import Disk
-from thatdam_pipelines.library.files import escape_name
+from thatdam_pipelines.library.files import escape_name, replacing
 from thatdam_pipelines.library.s3 import Bucket
 from thatdam_pipelines.settings import Settings
 
@@ -21,7 +23,7 @@ PATH_BYTES = 800
 class Place(Protocol):
     """Where a store's files are: a disk or a bucket."""
 
-    def put(self, source: Path, key: str, move: bool) -> Digest: ...
+    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest: ...
     def flush(self) -> None: ...
     def local(self, key: str) -> AbstractContextManager[Path]: ...
     def url(self, key: str) -> str: ...
@@ -31,6 +33,7 @@ class Place(Protocol):
     def digest(self, key: str) -> Digest: ...
     def publish_dir(self, folder: Path, key: str) -> None: ...
     def is_published(self, key: str) -> bool: ...
+    def is_new(self) -> bool: ...
     def is_online(self) -> bool: ...
     def exclusive(self, key: str) -> AbstractContextManager[None]: ...
 
@@ -62,24 +65,28 @@ class Store:
         """Key of the folder with what a recipe made of a content: ``derived/<ab>/<media_id>/<recipe>``."""
         return f"derived/{media_id[:2]}/{media_id}/{recipe_id}"
 
-    def put(self, source: Path, key: str, *, move: bool = False) -> Digest:
+    def put(self, source: Path, key: str, *, move: bool = False, blake3: str | None = None) -> Digest:
         """Store an original: copied, read back and compared, then given its name; read-only from then on.
 
         The same content already there is fine. With ``move`` the source goes: by its name alone where it is on the
         same disk, else by a verified copy, and in either case only when it is unchanged; a source that may not be
         removed stays. The folders' entries are only surely on disk after ``flush``.
 
+        Args:
+            blake3: The BLAKE3 that the file was announced with; one with another is not stored, and stays.
+
         Returns:
-            What was read from the source.
+            What was read back at ``key``; of a file that kept its bytes and got another name, what was read of those.
+            It equals what was read from the source.
 
         Raises:
             ChangedError: The source changed meanwhile.
-            MediaError: The source cannot be read or is not a regular file.
+            MediaError: The source cannot be read, is not a regular file, or has another BLAKE3.
             OfflineError: The store cannot be reached.
             OverwriteError: Different content stands at ``key``.
             StoreError: The copy cannot be written or does not equal the source; nothing is left of it.
         """
-        return self._place.put(source, key, move)
+        return self._place.put(source, key, move, blake3)
 
     def flush(self) -> None:
         """Make the names of everything put so far durable."""
@@ -93,6 +100,26 @@ class Store:
             StoreError: There is no such file.
         """
         return self._place.local(key)
+
+    @contextmanager
+    def local_once(self, key: str, folder: Path) -> Iterator[Path]:
+        """``local`` for processes that all want the same file: from S3 it is downloaded once, by the first of them.
+
+        Args:
+            folder: Where the download is kept, until whoever named the folder removes it.
+        """
+        if self.is_local:
+            with self.local(key) as path:
+                yield path
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{_hash(key)}{Path(key).suffix}"
+        with target.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                with self.local(key) as path, replacing(target) as part:
+                    shutil.move(path, part)
+        yield target
 
     def url(self, key: str) -> str:
         """Where a file is: an absolute path, or ``s3://bucket/key``."""
@@ -138,6 +165,10 @@ class Store:
             StoreError: It cannot be written.
         """
         self._place.publish_dir(folder, key)
+
+    def is_new(self) -> bool:
+        """Whether this home has begun no store there yet: the first file makes it. A bucket is never made."""
+        return self._place.is_new()
 
     def is_online(self) -> bool:
         """Whether the store can be reached now; an empty mount point is not the store."""

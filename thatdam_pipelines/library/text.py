@@ -20,8 +20,9 @@ from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
 from thatdam_pipelines.library.text_documents import FIELDS, Document, documents, fold
 from thatdam_pipelines.library.text_query import TextQuery, name_parts, parse
 
-VERSION = 1
-"""Raised when the documents or the database change shape: an index of another version is emptied and built again."""
+VERSION = 2
+"""Raised when the documents or the database change shape. An index of another version is not read; the next batch, or a
+rebuild, makes it anew from the tables."""
 
 _WEIGHTS = {
     "name": 6.0, "parts": 3.0, "folder": 3.0, "camera": 3.0, "technical": 2.0,
@@ -31,9 +32,11 @@ _BM25 = f"bm25({', '.join(str(_WEIGHTS[field]) for field in FIELDS)})"
 _SCHEMA = f"""
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY, item_id TEXT NOT NULL, batch_id TEXT NOT NULL, media_id TEXT NOT NULL, level TEXT NOT NULL,
-    start_s REAL NOT NULL, end_s REAL NOT NULL, path TEXT, digest BLOB NOT NULL, UNIQUE (batch_id, item_id)
+    start_s REAL NOT NULL, end_s REAL NOT NULL, path TEXT, digest BLOB NOT NULL, take_id TEXT, chapter INTEGER,
+    UNIQUE (batch_id, item_id)
 );
 CREATE INDEX documents_of_media ON documents (media_id);
+CREATE INDEX documents_of_takes ON documents (take_id) WHERE take_id IS NOT NULL;
 CREATE VIRTUAL TABLE words USING fts5({", ".join(FIELDS)}, tokenize = 'porter unicode61 remove_diacritics 2');
 CREATE VIRTUAL TABLE names USING fts5(name, tokenize = 'trigram');
 PRAGMA user_version = {VERSION};
@@ -73,10 +76,20 @@ class TextHit:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file came from and how long it is (0 for stills and what was not probed)."""
+    """Where a file came from and how long it is (0 for stills and what was not probed).
+
+    Args:
+        take_id: Recording that it is a chapter of; None when it is of none, or when names do not tell the chapters
+            apart.
+        chapter: Its place in the take, from 1.
+        take_start_s: Where it begins in the take: the length of the chapters before it that the library has.
+    """
 
     path: str
     duration_s: float
+    take_id: str | None = None
+    chapter: int | None = None
+    take_start_s: float | None = None
 
 
 class TextIndex:
@@ -100,30 +113,38 @@ class TextIndex:
         self.close()
 
     def index_batch(self, library: Library, batch_id: str) -> IndexReport:
-        """Make the index hold exactly the batch's documents; one transaction, so a kill leaves it as it was."""
+        """Make the index hold exactly the batch's documents; one transaction, so a kill leaves it as it was.
+
+        Where there is no index of this version, that of the whole library is made first: it never holds a part of it.
+        """
         with self._writing():
+            if not self._is_current() and (made := self._rebuild(library).get(batch_id)):
+                return made
             return _index(self._open(), batch_id, documents(library, batch_id))
 
     def rebuild(self, library: Library) -> IndexReport:
         """Make the index anew from the tables. Searches go on with the old one until the new one takes its place."""
         with self._writing():
-            for leftover in self.path.parent.glob(f".{self.path.name}.*.part*"):
-                leftover.unlink()
-            part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-            batches = sorted({*library.tables.batches(MEDIA), *library.tables.batches(LOCATIONS)})
-            try:
-                with contextlib.closing(_connect(part)) as fresh:
-                    fresh.execute("PRAGMA synchronous = OFF")
-                    reports = [_index(fresh, batch_id, documents(library, batch_id)) for batch_id in batches]
-                    for table in ("words", "names"):
-                        fresh.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
-                    present = _count(fresh)
-                    self._take(fresh)
-            finally:
-                for suffix in ("", "-wal", "-shm"):
-                    Path(f"{part}{suffix}").unlink(missing_ok=True)
-        expected = sum(report.expected for report in reports)
-        return IndexReport(sum(report.added for report in reports), 0, 0, expected, present)
+            reports = self._rebuild(library).values()
+            expected, added = sum(report.expected for report in reports), sum(report.added for report in reports)
+            return IndexReport(added, 0, 0, expected, _count(self._open()))
+
+    def _rebuild(self, library: Library) -> dict[str, IndexReport]:
+        for leftover in self.path.parent.glob(f".{self.path.name}.*.part*"):
+            leftover.unlink()
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        batches = sorted({*library.tables.batches(MEDIA), *library.tables.batches(LOCATIONS)})
+        try:
+            with contextlib.closing(_connect(part)) as fresh:
+                fresh.execute("PRAGMA synchronous = OFF")
+                reports = {batch_id: _index(fresh, batch_id, documents(library, batch_id)) for batch_id in batches}
+                for table in ("words", "names"):
+                    fresh.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+                self._take(fresh)
+        finally:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{part}{suffix}").unlink(missing_ok=True)
+        return reports
 
     def query(self, text: str, limit: int = 20, media_ids: Collection[str] | None = None) -> list[TextHit]:
         """Files and scenes that ``text`` leads to, best first; none for an empty text or one of exclusions only.
@@ -152,11 +173,18 @@ class TextIndex:
         """Where each of these files came from; files that are not indexed are left out."""
         with self._reading() as con:
             rows = con.execute(
-                "SELECT media_id, path, end_s FROM documents WHERE path IS NOT NULL "
+                "SELECT media_id, path, end_s, take_id, chapter FROM documents WHERE path IS NOT NULL "
                 "AND media_id IN (SELECT value FROM json_each(?))",
                 [json.dumps(sorted(media_ids))],
-            )
-            return {media_id: Place(path, end_s) for media_id, path, end_s in rows}
+            ).fetchall()
+            takes = {take_id for *_, take_id, _ in rows if take_id is not None}
+            starts = {take_id: _chapter_starts(con, take_id) for take_id in takes}
+        places = {}
+        for media_id, path, end_s, take_id, chapter in rows:
+            start_s = starts.get(take_id, {}).get(chapter)
+            take = (None, None, None) if start_s is None else (take_id, chapter, start_s)
+            places[media_id] = Place(path, end_s, *take)
+        return places
 
     def count(self) -> int:
         """Documents in the index."""
@@ -168,12 +196,31 @@ class TextIndex:
             self._connection = _connect(self.path)
         return self._connection
 
+    def _is_current(self) -> bool:
+        """There is an index of this version."""
+        return self._connection is not None or self._version() == VERSION
+
+    def _version(self) -> int:
+        """Version of the index on the disk; 0 where there is none, or one that a kill left unmade."""
+        if not self.path.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as con:
+            return _version(con)
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        next_step = "Run `thatdam index rebuild text`."
         try:
-            yield self._open()
+            version = VERSION if self._connection is not None else self._version()
+            if version == VERSION:
+                yield self._open()
+            elif version:
+                raise QueryError(self.path, "the text index was made by another version of thatdam", next_step)
+            else:
+                # Nothing is made on the disk: an empty index would pass for one that holds the whole library.
+                with contextlib.closing(_connect(Path(":memory:"))) as nothing:
+                    yield nothing
         except sqlite3.DatabaseError as error:
-            next_step = "Run `thatdam index rebuild text`."
             raise QueryError(self.path, f"the text index cannot be read ({error})", next_step) from error
 
     @contextlib.contextmanager
@@ -189,24 +236,46 @@ class TextIndex:
 
         Not by a rename: a write-ahead log left by the old file would be replayed into the new one.
         """
+        self.close()
         try:
-            fresh.backup(self._open())
+            self._connection = _replaced(self.path, fresh)
             return
         except sqlite3.DatabaseError:
-            self.close()
+            pass
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        fresh.backup(self._open())
+        self._connection = _replaced(self.path, fresh)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    """A connection to the index at ``path``; one that is missing or of another version is made, empty."""
+    con = _plain(path)
+    try:
+        if _version(con) != VERSION:
+            _create(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _replaced(path: Path, fresh: sqlite3.Connection) -> sqlite3.Connection:
+    """A connection to the index at ``path`` once it is what ``fresh`` is."""
+    con = _plain(path)
+    try:
+        fresh.backup(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _plain(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     con = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         con.execute("PRAGMA journal_mode = WAL")
         con.execute("PRAGMA synchronous = NORMAL")
-        if con.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            _create(con)
     except BaseException:
         con.close()
         raise
@@ -215,7 +284,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _create(con: sqlite3.Connection) -> None:
     with _transaction(con):
-        if con.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        if _version(con) == VERSION:
             return
         for table in _TABLES:
             con.execute(f"DROP TABLE IF EXISTS {table}")
@@ -234,8 +303,27 @@ def _transaction(con: sqlite3.Connection) -> Iterator[None]:
     con.execute("COMMIT")
 
 
+def _version(con: sqlite3.Connection) -> int:
+    return int(con.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _count(con: sqlite3.Connection) -> int:
     return int(con.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def _chapter_starts(con: sqlite3.Connection, take_id: str) -> dict[int, float]:
+    """Where each chapter of a take begins in it; none when two files claim to be the same chapter."""
+    starts: dict[int, float] = {}
+    at = 0.0
+    chapters = con.execute(
+        "SELECT chapter, end_s FROM documents WHERE take_id = ? AND path IS NOT NULL ORDER BY chapter", [take_id]
+    )
+    for chapter, duration_s in chapters:
+        if chapter in starts:
+            return {}
+        starts[chapter] = at
+        at += duration_s
+    return starts
 
 
 def _index(con: sqlite3.Connection, batch_id: str, made: list[Document]) -> IndexReport:
@@ -255,10 +343,10 @@ def _index(con: sqlite3.Connection, batch_id: str, made: list[Document]) -> Inde
 
 def _add(con: sqlite3.Connection, batch_id: str, document: Document, digest: bytes) -> None:
     number = con.execute(
-        "INSERT INTO documents (item_id, batch_id, media_id, level, start_s, end_s, path, digest) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO documents (item_id, batch_id, media_id, level, start_s, end_s, path, digest, take_id, chapter) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [document.item_id, batch_id, document.media_id, document.level, document.start_s, document.end_s,
-         document.path, digest],
+         document.path, digest, document.take_id, document.chapter],
     ).lastrowid  # fmt: skip
     marks = ", ".join("?" * len(FIELDS))
     con.execute(f"INSERT INTO words (rowid, {', '.join(FIELDS)}) VALUES (?, {marks})", [number, *document.words])

@@ -37,6 +37,8 @@ class Document:
     Args:
         path: Path the file came from; only of the file itself.
         words: Text of each of FIELDS.
+        take_id: Recording that the file is a chapter of; only of the file itself.
+        chapter: Its place in it, from 1.
     """
 
     item_id: str
@@ -46,6 +48,8 @@ class Document:
     end_s: float
     path: str | None
     words: tuple[str, ...]
+    take_id: str | None = None
+    chapter: int | None = None
 
 
 def fold(text: str) -> str:
@@ -77,7 +81,8 @@ def documents(library: Library, batch_id: str) -> list[Document]:
         context[media_id] = " ".join(words[field] for field in ("name", "parts", "folder", "camera", "album"))
         path = known[0]["source_path"] if known else media["name"]
         end_s = probe.get("duration_s") or 0.0
-        made.append(Document(media_id, media_id, "l0", 0.0, end_s, path, _in_order(words)))
+        take = (known[0]["take_id"], known[0]["chapter"]) if known else (None, None)
+        made.append(Document(media_id, media_id, "l0", 0.0, end_s, path, _in_order(words), *take))
     for media_id, known in places.items():
         words = _words(None, known, {}, ())
         made.append(Document(media_id, media_id, "l0", 0.0, 0.0, None, _in_order(words)))

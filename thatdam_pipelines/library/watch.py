@@ -102,7 +102,7 @@ def plain_path(path: Path) -> str:
 def own_folders(settings: Settings) -> set[str]:
     """Folders that no scan of another folder goes into: the library's own, and every watched one."""
     own = {settings.home, settings.tables_dir, settings.vectors_dir, settings.dagster_dir, settings.quarantine_dir}
-    own |= {settings.work_dir, *(folder.path for folder in settings.watched_folders)}
+    own |= {settings.work_dir, settings.capture_dir, *(folder.path for folder in settings.watched_folders)}
     if not settings.media_url.startswith("s3://"):
         own.add(Path(settings.media_url))
     return {plain_path(path) for path in own}
@@ -279,7 +279,7 @@ class _Look:
             self.gone = [
                 path
                 for path, row in known.items()
-                if (len(row) == 3 or row[3] in ("seen", "settled")) and not path.startswith(tuple(unread))
+                if (len(row) == 3 or row[3] != "claimed") and not path.startswith(tuple(unread))
             ]
         self.files += len(rows) - len(known)
         self._bring_back()

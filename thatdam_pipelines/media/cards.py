@@ -68,16 +68,18 @@ _RED_SEGMENT = re.compile(r"(.+)_(\d{3})\.R3D", re.IGNORECASE)
 _XDCAM_EX_SEGMENT = re.compile(r"(.+)_(\d{2})\.MP4", re.IGNORECASE)
 
 
-def read_structure(rel_paths: Iterable[str]) -> dict[str, CardPlace]:
+def read_structure(rel_paths: Iterable[str], root: str = "") -> dict[str, CardPlace]:
     """The place of every file that belongs to a card or a take; files of neither are left out.
 
-    Ids depend on folder and file names only, so that files of one card that arrive in two batches of the same watched
-    folder still share them. No file is opened.
+    Ids depend on folder and file names only, so that files of one card that arrive in two batches still share them,
+    whichever folder of the card was given, and those of two cards at two places never do. No file is opened.
 
     Args:
-        rel_paths: '/'-separated paths below one watched folder.
+        rel_paths: '/'-separated paths below ``root``.
+        root: The folder that was given or is watched. What stands above may be a card's, too.
     """
-    return {path: place for path in rel_paths if (place := _place(PurePosixPath(path))) is not None}
+    above = PurePosixPath(root)
+    return {path: place for path in rel_paths if (place := _place(above / path)) is not None}
 
 
 def _place(path: PurePosixPath) -> CardPlace | None:

@@ -36,13 +36,18 @@ def claim_paths(
     return sorted(batches)
 
 
+def given_path(path: Path) -> Path:
+    """The path that the files at or below ``path`` are known by: a link to them is followed."""
+    return path.resolve() if path.is_symlink() else Path(plain_path(path))
+
+
 def _by_root(library: Library, paths: Iterable[Path]) -> dict[str, dict[str, Sighting]]:
     settings = library.settings
     watched = [Path(plain_path(folder.path)) for folder in settings.watched_folders]
     own = [Path(folder).resolve() for folder in own_folders(settings)]
     roots: dict[str, dict[str, Sighting]] = {}
     for path in paths:
-        given = path.resolve() if path.is_symlink() else Path(plain_path(path))
+        given = given_path(path)
         if not given.exists():
             raise SettingsError(path, "there is no such file or folder", "Check the name.")
         real = given.resolve()

@@ -190,6 +190,7 @@ def run_ffmpeg(
     inherited: Sequence[int] = (),
     pipe: Pipe | None = None,
     consume: Callable[[int], Any] | None = None,
+    making: str = "its proxy",
 ) -> Finished:
     """Run ffmpeg with inputs and outputs as given, in its own process group.
 
@@ -200,6 +201,7 @@ def run_ffmpeg(
         inherited: File descriptors it is given, see ``descriptor_url``.
         pipe: Passed on to ffmpeg; its writing end is closed here.
         consume: Called with the pipe's reading end while ffmpeg runs; reads until its end.
+        making: What it makes, for messages.
 
     Raises:
         UndecodableError: It failed.
@@ -241,13 +243,13 @@ def run_ffmpeg(
     if timed_out.is_set():
         raise MediaError(
             name,
-            f"making its proxy took longer than {limits.wall_s:.0f} s",
+            f"making {making} took longer than {limits.wall_s:.0f} s",
             "Check the file, or raise THATDAM_PROXY_TIMEOUT_FACTOR and run `thatdam retry`.",
         )
     if status == -signal.SIGXFSZ or (status and "File too large" in log.cause()):
         raise MediaError(
             name,
-            f"its proxy would be larger than {limits.file_bytes / 1e9:.1f} GB",
+            f"{making} would be larger than {limits.file_bytes / 1e9:.1f} GB",
             "Check the file, or raise THATDAM_PROXY_MAX_BYTES and run `thatdam retry`.",
         )
     if status and log.lacks_memory:

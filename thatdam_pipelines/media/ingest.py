@@ -2,27 +2,25 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
+from thatdam_pipelines.errors import StoreError, ThatdamError
 from thatdam_pipelines.library.arrivals import Batch, KnownFile, Sighting
-from thatdam_pipelines.library.files import escape_name, unescape_name
+from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.quarantine import report_failures
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, RAW_MEDIA_FAILURES
 from thatdam_pipelines.library.stage import Progress, StageReport, failure_row
 from thatdam_pipelines.library.store import raw_folder
 from thatdam_pipelines.media.cards import read_structure
-from thatdam_pipelines.media.claim import claim_paths
-from thatdam_pipelines.media.taking import Taken, Taking, source_text
-
-__all__ = ["INGEST_RECIPE", "claim_paths", "ingest_batch", "original", "source_of"]
+from thatdam_pipelines.media.taking import VANISHED, Taken, Taking, source_text, unsettled
 
 INGEST_RECIPE = Recipe("ingest", "1")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,8 +32,8 @@ def ingest_batch(
     """Store the files of a batch, prove them, and write tables ``media``, ``locations`` and ``raw_media_failures``.
 
     What the tables already hold is not touched again. After a kill at any point, running it again ends in the same
-    tables as if nothing had happened. A file that was replaced since it was claimed and is still new goes back to the
-    ledger as a new arrival.
+    tables as if nothing had happened. A file of a watched folder that was replaced since it was claimed and is still
+    new goes back to the ledger as a new arrival; one that is gone will be one when it is back.
 
     Args:
         retry: Try files again that failed before.
@@ -55,47 +53,6 @@ def ingest_batch(
         return _ingest(library, batch, retry, progress, started)
 
 
-def source_of(library: Library, media_id: str) -> dict[str, Any]:
-    """The row of ``locations`` by which ``original`` finds a content; its kept copy where there is one.
-
-    Raises:
-        MediaError: The content is not in the library.
-    """
-    content = library.ledger.contents([media_id]).get(media_id)
-    if content is not None:
-        places = library.tables.read(LOCATIONS, content.batch_id).filter(pl.col("media_id") == media_id)
-        if places.height:
-            row = places.sort("duplicate", "source_path").row(0, named=True)
-            # A content that first came by reference may have been stored since.
-            return row | ({"path": content.kept_key, "in_store": True} if content.kept_key else {})
-    raise MediaError(media_id, "it is not in the library", "Ingest the file first.")
-
-
-@contextmanager
-def original(library: Library, location: Mapping[str, Any]) -> Iterator[Path]:
-    """The original of a row of ``locations``, as a path on this machine.
-
-    Raises:
-        MediaError: A file kept by reference has another size than when it was ingested.
-        OfflineError: Its store or its disk cannot be reached.
-        StoreError: It is missing from the store.
-    """
-    if location["in_store"]:
-        with library.store.local(location["path"]) as path:
-            yield path
-        return
-    path = Path(unescape_name(location["path"]))
-    try:
-        size = path.lstat().st_size
-    except OSError as error:
-        raise OfflineError(
-            path, f"it cannot be reached ({error.strerror})", "Mount its disk, or ingest it from where it is now."
-        ) from error
-    if size != location["size_bytes"]:
-        raise MediaError(path, "it has changed since it was ingested", "Ingest it again.")
-    yield path
-
-
 def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | None, started: float) -> StageReport:
     places = library.tables.read(LOCATIONS, batch.batch_id)
     contents = library.tables.read(MEDIA, batch.batch_id)
@@ -106,6 +63,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     failed = set() if retry else set(failures["path"])
     todo = [file for file in files if source_text(file) not in done | failed]
     failures = failures.filter(~pl.col("path").is_in([source_text(file) for file in todo]))
+    failures = unsettled(library, batch, failures)
 
     taking = Taking(library, batch, progress)
     taken = taking.take(todo)
@@ -116,14 +74,15 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     contents = contents.filter(pl.col("media_id").is_in(places["media_id"].to_list()))
     firsts = set(contents["media_id"])
     new_contents, new_places = [], []
-    cards = read_structure([escape_name(file.rel_path) for file in files])
+    cards = read_structure([escape_name(file.rel_path) for file in files], escape_name(batch.root))
     for file in taken:
         first = owned[file.media_id].batch_id == batch.batch_id and file.media_id not in firsts
         if first:
             firsts.add(file.media_id)
             new_contents.append(_media_row(batch, file))
         card = cards.get(escape_name(file.found.rel_path))
-        new_places.append(_location_row(batch, file, duplicate=not first) | (_card_columns(card) if card else {}))
+        place = _location_row(batch, file, duplicate=not first)
+        new_places.append(place | (_card_columns(card) if card else {}) | _recorded_columns(file))
     new_failures = [
         failure_row("raw_media", batch.batch_id, INGEST_RECIPE, source_text(file), error, None)
         for file, error in taking.failed.items()
@@ -136,6 +95,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     library.tables.write(MEDIA, batch.batch_id, contents)
     library.tables.write(LOCATIONS, batch.batch_id, places)
     library.tables.write(RAW_MEDIA_FAILURES, batch.batch_id, failures)
+    report_failures(library, batch.batch_id)
     _settle_accounts(library, batch, files, places, failures, taking)
     return StageReport(
         stage="raw_media",
@@ -188,8 +148,9 @@ def _settle_accounts(
         for file in files
         if source_text(file) in reasons and (file.state == "claimed" or file in taking.failed)
     }
+    gone = [path for path, reason in failed.items() if reason == VANISHED and taking.is_watched]
     if done or moved or failed:
-        library.ledger.mark_files(batch.batch_id, done=done, moved=moved, failed=failed)
+        library.ledger.mark_files(batch.batch_id, done=done, moved=moved, failed=failed, gone=gone)
     if taking.returned:
         library.ledger.release_files(batch.batch_id, taking.returned.values(), datetime.now(UTC))
 
@@ -257,6 +218,7 @@ def _location_row(batch: Batch, file: Taken, *, duplicate: bool) -> dict[str, An
         "size_bytes": file.digest.size_bytes,
         "modified_utc": _time_of(file.found.mtime_ns),
         "verified_utc": file.verified_utc,
+        "verified_blake3": file.digest.blake3,
     }
 
 
@@ -267,6 +229,13 @@ def _card_columns(card: Any) -> dict[str, Any]:
         "take_id": card.take_id,
         "chapter": card.chapter,
     }
+
+
+def _recorded_columns(file: Taken) -> dict[str, Any]:
+    if file.recorded is None:
+        return {}
+    manifest = file.recorded.manifest
+    return {"take_id": manifest.take_id, "chapter": manifest.chapter, "manifest_path": file.recorded.path}
 
 
 def _time_of(nanoseconds: int) -> datetime:

@@ -4,8 +4,6 @@ The pass that makes the proxy pipes every frame, made very small, out of the sam
 ``FrameMeasures`` turns the stream of small frames into one row a frame. Pictures are never kept.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -21,9 +19,6 @@ SMALL_PIXEL_FORMAT = "yuv420p"
 
 SMALL_SHAPE = (SMALL_SIZE[1] * 3 // 2, SMALL_SIZE[0])
 """Shape of a small frame as an array of uint8: the three planes under each other, as PyAV gives them."""
-
-SMALL_BYTES = SMALL_SHAPE[0] * SMALL_SHAPE[1]
-"""Bytes of a small frame in the pipe."""
 
 SMALL_FILTER = f"scale={SMALL_SIZE[0]}:{SMALL_SIZE[1]}:flags=area:out_range=tv,format={SMALL_PIXEL_FORMAT}"
 """ffmpeg filters that make small frames of a picture of any size."""
@@ -105,11 +100,6 @@ class FrameMeasures:
         self._waiting += 1
         if self._waiting == _BLOCK:
             self._flush()
-
-    def add_many(self, times_s: Sequence[float] | npt.NDArray[np.float64], frames: UInt8) -> None:
-        """Take the next frames: ``times_s[n]`` and ``frames[n, height * 3 / 2, width]``, each as ``add`` takes it."""
-        for time_s, frame in zip(times_s, frames, strict=True):
-            self.add(time_s, frame)
 
     def frame(self) -> pl.DataFrame:
         """All rows so far, with ``MEASURES_SCHEMA``."""

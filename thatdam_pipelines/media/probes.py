@@ -2,38 +2,30 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.manifests import Manifest
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, STREAMS
+from thatdam_pipelines.library.schemas import MEDIA, PROBES, STREAMS
 from thatdam_pipelines.library.stage import Progress, Rows, StageReport, run_stage
 from thatdam_pipelines.library.workers import Job
-from thatdam_pipelines.media.facts import Probe
+from thatdam_pipelines.media.facts import Probe, plain
 from thatdam_pipelines.media.ffmpeg import ffmpeg_exe
 from thatdam_pipelines.media.probe import Limits, probe_file
+from thatdam_pipelines.media.recorded import recorded
+from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
 from thatdam_pipelines.settings import Settings
 
 PROBE_RECIPE = Recipe("probe", "1")
-_DOWNLOAD_BYTES_A_SECOND = 2_000_000
-"""Slowest store a probe waits for."""
 
 
 @dataclass(frozen=True)
 class _Order:
-    """One original to probe: what a worker process is given.
+    """One original to probe: what a worker process is given."""
 
-    Args:
-        path: Where it is on this machine; None: the store is asked for it.
-        location: Its row of ``locations``.
-    """
-
-    path: Path | None
-    location: dict[str, Any]
+    found: Whereabouts
     settings: Settings
     limits: Limits
 
@@ -46,9 +38,10 @@ def probe_batch(
     Facts of the report: ``hours`` of footage, ``kinds`` (files by kind), ``warnings`` (files with any).
 
     Raises:
-        OfflineError: The originals cannot be reached.
+        OfflineError: The media store cannot be reached.
         SettingsError: There is no ffmpeg.
     """
+    manifests = recorded(library, batch_id)
     report = run_stage(
         library,
         "probes",
@@ -57,7 +50,7 @@ def probe_batch(
         done_by=PROBES,
         jobs=_jobs(library, batch_id),
         work=_probe,
-        finish=_rows,
+        finish=lambda job, probe: _rows(probe, manifests.get(job.media_id)),
         retry=retry,
         progress=progress,
     )
@@ -73,39 +66,36 @@ def probe_batch(
 def _jobs(library: Library, batch_id: str) -> list[Job]:
     settings = library.settings
     limits = Limits.of(settings, ffmpeg_exe(settings))
-    places = library.tables.read(LOCATIONS, batch_id).sort("source_path").unique("media_id", keep="first")
-    locations = {row["media_id"]: row for row in places.iter_rows(named=True)}
+    places = whereabouts(library, batch_id)
     media = library.tables.read(MEDIA, batch_id).filter(pl.col("kind") != "sidecar")
-    jobs = []
-    for media_id in media.sort("media_id")["media_id"]:
-        location = locations[media_id]
-        direct = location["in_store"] and library.store.is_local
-        path = Path(library.store.url(location["path"])) if direct else None
-        timeout_s = settings.probe_timeout_s
-        if location["in_store"] and not library.store.is_local:
-            timeout_s += location["size_bytes"] / _DOWNLOAD_BYTES_A_SECOND
-        jobs.append(Job(media_id, location["source_path"], _Order(path, location, settings, limits), timeout_s))
-    return jobs
+    return [
+        Job(
+            media_id,
+            places[media_id].source_path,
+            _Order(places[media_id], settings, limits),
+            settings.probe_timeout_s + places[media_id].download_s(library.store),
+        )
+        for media_id in media.sort("media_id")["media_id"]
+    ]
 
 
-def _probe(order: _Order) -> Probe | OfflineError:
-    """Runs in a worker. What keeps every file from being probed is given back, for the stage to fail with."""
-    name = order.location["name"]
-    if order.path is not None and order.path.exists():
-        return probe_file(order.path, name, order.limits)
-    from thatdam_pipelines.media.ingest import original
-
-    with Library(order.settings) as library:
-        try:
-            with original(library, order.location) as path:
-                return probe_file(path, name, order.limits)
-        except StoreError as error:
-            raise MediaError(name, error.cause, error.next_step) from error
-        except OfflineError as error:
-            return error
+def _probe(order: _Order) -> Probe:
+    """Runs in a worker."""
+    with Library(order.settings) as library, original(library, order.found) as path:
+        return probe_file(path, order.found.name, order.limits)
 
 
-def _rows(_: Job, result: Probe | OfflineError) -> Rows:
-    if isinstance(result, OfflineError):
-        raise result
-    return {PROBES.name: [result.row()], STREAMS.name: result.stream_rows()}
+def _rows(probe: Probe, manifest: Manifest | None) -> Rows:
+    if manifest is not None:
+        _add_what_was_recorded(probe, manifest)
+    return {PROBES.name: [probe.row()], STREAMS.name: probe.stream_rows()}
+
+
+def _add_what_was_recorded(probe: Probe, manifest: Manifest) -> None:
+    """The recorder knows when a segment began, which its file does not say, and what of the camera no file says."""
+    probe.created_utc, probe.created_source = manifest.start_utc, "manifest"
+    probe.camera_model = probe.camera_model or plain(manifest.camera.name)
+    probe.camera_serial = probe.camera_serial or plain(manifest.camera.serial)
+    if probe.timecode is None and manifest.start_timecode:
+        probe.timecode = plain(manifest.start_timecode)
+        probe.drop_frame = ";" in manifest.start_timecode

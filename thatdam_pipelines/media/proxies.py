@@ -1,6 +1,5 @@
 """The proxies stage: everything later stages need of an original, made in one pass and published as one folder."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -12,16 +11,17 @@ from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
+from thatdam_pipelines.errors import MediaError, ThatdamError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import LOCATIONS, PROBES, PROXIES
+from thatdam_pipelines.library.schemas import PROBES, PROXIES
 from thatdam_pipelines.library.stage import Progress, Rows, StageReport, run_stage
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.workers import Job
 from thatdam_pipelines.media import command, measures, picture, proxy, sprite
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.proxy import Pass, make_proxy
+from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
 from thatdam_pipelines.settings import Settings
 
 FACTS_NAME = "facts.json"
@@ -29,7 +29,6 @@ FACTS_NAME = "facts.json"
 
 _POSTERS = 4
 _CLEANING_S = 5.0
-_DOWNLOAD_BYTES_A_SECOND = 1_000_000
 
 
 def proxy_recipe(settings: Settings) -> Recipe:
@@ -56,10 +55,9 @@ class _Order:
     """One original whose proxy is to be made: what a worker process is given."""
 
     settings: Settings
-    media_id: str
+    found: Whereabouts
     key: str
-    location: dict[str, Any]
-    original: Original
+    facts: Original
     folder: Path
     threads: int
     timeout_s: float
@@ -111,32 +109,19 @@ def proxy_batch(
 
 def _jobs(library: Library, batch_id: str, recipe: Recipe, work: Path) -> list[Job]:
     settings = library.settings
-    places = library.tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path").unique("media_id", keep="first")
-    locations = {row["media_id"]: row for row in places.iter_rows(named=True)}
-    for media_id, content in library.ledger.contents(locations).items():
-        if content.kept_key is not None:
-            locations[media_id] |= {"path": content.kept_key, "in_store": True}
+    places = whereabouts(library, batch_id)
     probes = library.tables.read(PROBES, batch_id)
     at_once = max(1, min(settings.workers or os.cpu_count() or 1, probes.height))
     threads = max(1, (os.cpu_count() or 1) // at_once)
     jobs = []
     for probe in probes.iter_rows(named=True):
-        media_id, location = probe["media_id"], locations[probe["media_id"]]
-        original = Original.of(probe, location["name"], location["size_bytes"])
-        timeout_s = max(settings.proxy_timeout_min_s, original.plausible_s * settings.proxy_timeout_factor)
-        order = _Order(
-            settings,
-            media_id,
-            Store.derived_key(media_id, recipe.id),
-            location,
-            original,
-            work / media_id,
-            threads,
-            timeout_s,
-        )
-        away = location["in_store"] and not library.store.is_local
-        download_s = location["size_bytes"] / _DOWNLOAD_BYTES_A_SECOND if away else 0.0
-        jobs.append(Job(media_id, location["source_path"], order, timeout_s + download_s + _CLEANING_S))
+        media_id, found = probe["media_id"], places[probe["media_id"]]
+        facts = Original.of(probe, found.name, found.size_bytes)
+        timeout_s = max(settings.proxy_timeout_min_s, facts.plausible_s * settings.proxy_timeout_factor)
+        key = Store.derived_key(media_id, recipe.id)
+        order = _Order(settings, found, key, facts, work / media_id, threads, timeout_s)
+        longest_s = timeout_s + found.download_s(library.store) + _CLEANING_S
+        jobs.append(Job(media_id, found.source_path, order, longest_s))
     return jobs
 
 
@@ -165,17 +150,11 @@ def _finished_before(store: Store, order: _Order) -> dict[str, Any] | None:
 
 
 def _make_and_publish(library: Library, order: _Order) -> dict[str, Any]:
-    from thatdam_pipelines.media.ingest import original
-
     started = time.monotonic()
     order.folder.mkdir(parents=True)
     try:
-        with contextlib.ExitStack() as opened:
-            try:
-                path = opened.enter_context(original(library, order.location))
-            except StoreError as error:
-                raise MediaError(order.original.name, error.cause, error.next_step) from error
-            made = make_proxy(path, order.original, Pass(order.settings, order.folder, order.threads, order.timeout_s))
+        with original(library, order.found) as path:
+            made = make_proxy(path, order.facts, Pass(order.settings, order.folder, order.threads, order.timeout_s))
         row = made.row()
         for column in [name for name, value in row.items() if name.endswith("_path") and value is not None]:
             row[column] = f"{order.key}/{row[column]}"
@@ -184,11 +163,6 @@ def _make_and_publish(library: Library, order: _Order) -> dict[str, Any]:
         (order.folder / FACTS_NAME).write_text(json.dumps(row), encoding="utf-8")
         library.store.publish_dir(order.folder, order.key)
         return row
-    except OfflineError as error:
-        # One disk that is not there costs the files on it; when the store is gone, nothing can be done.
-        if order.location["in_store"] or not library.store.is_online():
-            raise
-        raise MediaError(order.original.name, error.cause, error.next_step) from error
     finally:
         shutil.rmtree(order.folder, ignore_errors=True)
 

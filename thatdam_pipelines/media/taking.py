@@ -12,15 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import polars as pl
+
 from thatdam_pipelines.errors import ChangedError, MediaError, OverwriteError, StoreError
 from thatdam_pipelines.library.arrivals import Batch, KnownFile, Sighting
-from thatdam_pipelines.library.checksum import Digest, changed, digest_file, open_regular, unreadable
-from thatdam_pipelines.library.files import escape_name
+from thatdam_pipelines.library.checksum import Digest, changed, digest_file, open_regular, require, unreadable
+from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Content
 from thatdam_pipelines.library.stage import Progress
 from thatdam_pipelines.library.watch import folder_identity, plain_path
 from thatdam_pipelines.media.kinds import HEAD_BYTES, kind_of
+from thatdam_pipelines.media.recorded import ManifestsBeside, Recorded
+
+VANISHED = "it is not there any more"
+"""Reason of a file that was claimed and is gone."""
 
 _THREADS = 8
 """Small files wait for the disk to confirm each write: several wait together. Hashing frees the interpreter."""
@@ -37,6 +43,7 @@ class Found:
         head: Its first bytes.
         stored: An earlier run, killed before it wrote the tables, already gave it its place in the store.
         digest: Checksums, where they had to be known before storing.
+        recorded: The recorder's word on what it is.
     """
 
     file: KnownFile
@@ -45,6 +52,12 @@ class Found:
     key: str
     stored: bool = False
     digest: Digest | None = None
+    recorded: Recorded | None = None
+
+    @property
+    def blake3(self) -> str | None:
+        """The BLAKE3 it is known to have had; None when nothing says so."""
+        return self.recorded.manifest.blake3 if self.recorded else None
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,7 @@ class Taken:
     """A file whose bytes are proven.
 
     Args:
+        digest: What was read back where they are: in the store, or at the source.
         key: Where they are in the store, perhaps brought there by another file; None when they stay at the source.
     """
 
@@ -61,6 +75,7 @@ class Taken:
     digest: Digest
     key: str | None
     verified_utc: datetime
+    recorded: Recorded | None = None
 
     @property
     def media_id(self) -> str:
@@ -74,6 +89,14 @@ class Taken:
 def source_text(file: KnownFile) -> str:
     """Absolute path of a file as text: bytes that are not UTF-8 are escaped."""
     return escape_name(str(Path(file.root, file.rel_path)))
+
+
+def unsettled(library: Library, batch: Batch, failures: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a batch's ``raw_media_failures`` less those of paths that another batch has claimed since."""
+    paths = {Path(unescape_name(path)).relative_to(batch.root).as_posix(): path for path in failures["path"]}
+    known = library.ledger.files_at(batch.root, paths)
+    settled = [paths[file.rel_path] for file in known.values() if file.batch_id not in (None, batch.batch_id)]
+    return failures.filter(~pl.col("path").is_in(settled))
 
 
 class Taking:
@@ -93,11 +116,18 @@ class Taking:
         self._done = 0
         self._todo = 0
         self._real_folders: dict[Path, bool] = {}
+        self._manifests = ManifestsBeside(library, batch)
         self._settle_s = {plain_path(folder.path): folder.settle_seconds for folder in library.settings.watched_folders}
+        self._settle_s[plain_path(library.settings.capture_dir)] = 0.0
         self.failed: dict[KnownFile, MediaError] = {}
         self.returned: dict[str, Sighting] = {}
         self.sightings: dict[str, Sighting] = {}
         self.proven: set[str] = set()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether scans look for new arrivals where the files of the batch are."""
+        return self._batch.root in self._settle_s
 
     def take(self, files: Sequence[KnownFile]) -> list[Taken]:
         """Take the files; give those that are proven, in the order of their paths.
@@ -112,6 +142,7 @@ class Taking:
         self._todo = len(files)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="ingest") as pool:
             found = self._each(pool, self._find, files)
+            found = self._each(pool, self._with_manifest, found)
             ambiguous = self._ambiguous_sizes(found)
             found = self._each(pool, lambda file: self._digest(file, ambiguous), found)
             if self._batch.mode == "reference":
@@ -152,12 +183,15 @@ class Taking:
         if now not in (Sighting(file.rel_path, file.size_bytes, file.mtime_ns), stored):
             # It was replaced since it was claimed.
             if stored is not None:
-                if file.root in self._settle_s:
+                if self.is_watched:
                     self.returned[file.rel_path] = now
                 return self._found_stored(file, stored, key)
             if still_s < self._settle_s.get(file.root, self._library.settings.settle_seconds):
                 raise changed(Path(file.root, file.rel_path))
         return Found(file, now, head, key)
+
+    def _with_manifest(self, file: Found) -> Found:
+        return replace(file, recorded=self._manifests.find(file.file))
 
     def _found_stored(self, file: KnownFile, stored: Sighting, key: str) -> Found:
         return Found(file, stored, self._library.store.read_bytes(key, HEAD_BYTES), key, stored=True)
@@ -171,7 +205,7 @@ class Taking:
             if not stat.S_ISREG(source.lstat().st_mode):
                 raise MediaError(source, "it is not a regular file", "Only regular files are taken; remove it.")
         except FileNotFoundError as error:
-            raise MediaError(source, "it is not there any more", "Drop it again; nothing of it was taken.") from error
+            raise _vanished(source) from error
         except OSError as error:
             raise unreadable(source, error) from error
         descriptor = open_regular(source)
@@ -196,17 +230,22 @@ class Taking:
         return {size for size, files in sizes.items() if files > 1} | self._library.ledger.sizes_in_library(sizes)
 
     def _digest(self, file: Found, ambiguous: set[int]) -> Found:
+        source = Path(file.file.root, file.file.rel_path)
         if file.stored:
-            return replace(file, digest=self._library.store.digest(file.key))
-        if self._batch.mode == "reference" or file.found.size_bytes in ambiguous:
-            return replace(file, digest=digest_file(Path(file.file.root, file.file.rel_path)))
-        return file
+            digest = self._library.store.digest(file.key)
+        elif self._batch.mode == "reference" or file.found.size_bytes in ambiguous:
+            digest = digest_file(source)
+        else:
+            return file
+        require(digest, file.blake3, source)
+        return replace(file, digest=digest)
 
     def _put(self, file: Found) -> Taken:
         if file.stored:
             return self._taken(file, _known(file), file.key)
         source = Path(file.file.root, file.file.rel_path)
-        digest = self._library.store.put(source, file.key, move=self._batch.mode == "move")
+        move = self._batch.mode == "move"
+        digest = self._library.store.put(source, file.key, move=move, blake3=file.blake3)
         return self._taken(file, digest, file.key)
 
     def _link(self, file: Found, kept: dict[str, str]) -> Taken:
@@ -227,7 +266,8 @@ class Taking:
     def _taken(self, file: Found, digest: Digest, key: str | None) -> Taken:
         name = file.file.rel_path.rpartition("/")[2]
         self.sightings[file.file.rel_path] = file.found
-        return Taken(file.file, file.found, kind_of(name, file.head), digest, key, datetime.now(UTC))
+        kind = kind_of(name, file.head)
+        return Taken(file.file, file.found, kind, digest, key, datetime.now(UTC), file.recorded)
 
     def _each(self, pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item]) -> list[Done]:
         """``work`` on every item at once; what fails because of the file costs only the file."""
@@ -263,7 +303,7 @@ class Taking:
             now = Path(file.root, file.rel_path).lstat()
         except OSError:
             now = None
-        if now is None or file.root not in self._settle_s:
+        if now is None or not self.is_watched:
             # Nobody would look at it again.
             self._fail(file, error)
         else:
@@ -273,13 +313,18 @@ class Taking:
     def _fail(self, file: KnownFile, error: MediaError) -> None:
         # A disk that is gone is no fault of its files.
         folder_identity(self._library.ledger, file.root)
-        self.failed[file] = error
+        source = Path(file.root, file.rel_path)
+        self.failed[file] = error if os.path.lexists(source) else _vanished(source)
         self._tell(file)
 
     def _tell(self, file: KnownFile) -> None:
         if self._progress is not None:
             self._done += 1
             self._progress(self._done, self._todo, escape_name(file.rel_path))
+
+
+def _vanished(source: Path) -> MediaError:
+    return MediaError(source, VANISHED, "Drop it again; nothing of it was taken.")
 
 
 def _known(file: Found) -> Digest:

@@ -4,6 +4,8 @@ import argparse
 import json
 import resource
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 from thatdam_pipelines.embed.embedder import Embedder
 from thatdam_pipelines.embed.open_clip_embedder import OpenClipEmbedder
 from thatdam_pipelines.samples.captions import off_topic, paraphrase, vocabulary
-from thatdam_pipelines.samples.lessons import Codes, Lessons, groups, held_out
+from thatdam_pipelines.samples.lessons import Batch, Codes, Lessons, groups, held_out
 from thatdam_pipelines.samples.scenes import Scene, random_scene, scene_frames
 from thatdam_pipelines.samples.tiny import CHECKPOINT, CONFIG
 
@@ -66,8 +68,7 @@ def train(seed: int, steps: int, batch: int, report: Any = None) -> Any:
         [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=_LEARNING_RATE
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.15)
-    for step in range(steps):
-        lesson = lessons.batch(batch)
+    for step, lesson in enumerate(_drawn_ahead(lessons, batch, steps)):
         pictures = torch.from_numpy(lesson.pictures).permute(0, 3, 1, 2).float() / 255
         seen = model.encode_image((pictures - mean) / std, normalize=True)
         noise = torch.randint(1, 49000, (_OFF_TOPIC_TOKENS, tokenizer.context_length))
@@ -90,6 +91,16 @@ def train(seed: int, steps: int, batch: int, report: Any = None) -> Any:
         if report is not None and (step % 20 == 0 or step == steps - 1):
             report(step, float(loss.detach()), float(aligned.detach()))
     return model.eval()
+
+
+def _drawn_ahead(lessons: Lessons, batch: int, steps: int) -> Iterator[Batch]:
+    """A lesson a step; the next one is drawn while the model learns from this one."""
+    with ThreadPoolExecutor(1) as drawing:
+        coming = drawing.submit(lessons.batch, batch)
+        for _ in range(steps - 1):
+            lesson, coming = coming.result(), drawing.submit(lessons.batch, batch)
+            yield lesson
+        yield coming.result()
 
 
 def _told_apart(vectors: Any, wanted: Any, codes: Codes) -> Any:

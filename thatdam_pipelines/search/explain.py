@@ -1,5 +1,6 @@
 """Explain: every stage of one file, when and by which recipe it ran, and what is missing and why."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,8 +10,10 @@ from typing import Any
 import polars as pl
 
 from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
+from thatdam_pipelines.library.locations import LookUp, locations_by
+from thatdam_pipelines.library.schemas import MEDIA, PROBES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
 
@@ -97,15 +100,8 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
     stages = _with_reasons(facts, kind)
     needed = {"vector_index": facts["embeddings_l0"].state == "done", "text_index": kind != "sidecar"}
     stages += _index_status(library, needed, media_id, batch_id, run_of)
-    places = _locations(library).filter(pl.col("media_id") == media_id).collect()
+    places = locations_by(library.tables, "media_id", [media_id]).sort("batch_id", "source_path")
     return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
-
-
-def _locations(library: Library) -> pl.LazyFrame:
-    folder = library.settings.tables_dir / LOCATIONS.name
-    if not library.tables.batches(LOCATIONS):
-        return pl.LazyFrame(schema=LOCATIONS.schema)
-    return pl.scan_parquet(folder / "[!.]*.parquet")
 
 
 def media_id_of(library: Library, subject: str) -> str | None:
@@ -114,12 +110,17 @@ def media_id_of(library: Library, subject: str) -> str | None:
     Raises:
         QueryError: Several files have that name.
     """
-    if library.ledger.content_batch(subject):
+    if library.ledger.content_batch(escape_name(subject)):
         return subject
     absolute = str(Path(subject).absolute())
-    known = _locations(library).select("media_id", "source_path", "path", "name")
-    for column, value in (("source_path", absolute), ("path", subject), ("path", absolute), ("name", subject)):
-        found = known.filter(pl.col(column) == value).select("media_id", "source_path").collect()
+    places: tuple[tuple[LookUp, str], ...] = (
+        ("source_path", absolute),
+        ("path", subject),
+        ("path", absolute),
+        ("name", subject),
+    )
+    for column, value in places:
+        found = locations_by(library.tables, column, _spellings(value))
         ids = found["media_id"].unique().to_list()
         if len(ids) > 1:
             paths = ", ".join(repr(path) for path in found["source_path"].head(5))
@@ -127,6 +128,15 @@ def media_id_of(library: Library, subject: str) -> str | None:
         if ids:
             return str(ids[0])
     return None
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as tables hold it, with bytes that are not UTF-8 escaped, whether it is given so or as it is."""
+    spellings = {escape_name(name)}
+    with contextlib.suppress(UnicodeEncodeError):
+        name.encode()
+        spellings.add(name)
+    return spellings
 
 
 def _unread(library: Library, subject: str, run_of: RunOf) -> Explanation:

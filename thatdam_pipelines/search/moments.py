@@ -43,6 +43,9 @@ class Moment:
         score: 0 to 1; 1 means first by every source that had something to say.
         level: ``l2`` a scene, ``l1`` frames, ``l0`` the whole file.
         reasons: Why it is here, one sentence a source.
+        take_id: Recording that the file is a chapter of; None when it is of none.
+        take_start_s: Where the moment begins in the take.
+        take_end_s: Where it ends in the take: in a later file, when it goes on there. ``end_s`` is in this file.
     """
 
     media_id: str
@@ -52,6 +55,9 @@ class Moment:
     score: float
     level: str
     reasons: list[str]
+    take_id: str | None = None
+    take_start_s: float | None = None
+    take_end_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,5 +1,6 @@
 """Search: one query in, ranked moments with reasons out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,10 @@ from thatdam_pipelines.embed.embedder import Embedder, Vectors
 from thatdam_pipelines.embed.spaces import Serving, open_serving
 from thatdam_pipelines.errors import MediaError, QueryError
 from thatdam_pipelines.library import catalog
-from thatdam_pipelines.library.text import TextIndex
+from thatdam_pipelines.library.text import Place, TextIndex
 from thatdam_pipelines.library.vectors import Hit, VectorIndex
-from thatdam_pipelines.search.moments import FRAME_SPAN_S, Evidence, Moment, fuse
+from thatdam_pipelines.search.moments import FRAME_SPAN_S, Evidence, Moment, Span, fuse
+from thatdam_pipelines.search.takes import Stretch, join_chapters
 from thatdam_pipelines.settings import Settings
 
 Level = Literal["l0", "l1", "l2", "any"]
@@ -125,7 +127,7 @@ class Searcher:
         notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}", *self._serving.notes]
         evidence = []
         if among is None or among:
-            evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among)]
+            evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among, notes)]
         return SearchResult(self._moments(query, evidence, notes), self.embedder.name, notes)
 
     def _filter(self, where: str | None) -> set[str] | None:
@@ -165,8 +167,11 @@ class Searcher:
         vector = np.mean(parts, axis=0)
         return (vector / np.linalg.norm(vector)).astype(np.float32), np.concatenate(plain)
 
-    def _by_text(self, query: Query, among: set[str] | None) -> list[Evidence]:
+    def _by_text(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         if not query.text.strip():
+            return []
+        if not self.text.count():
+            notes.append("Nothing is in the text index: ingest something, or run `thatdam index rebuild text`.")
             return []
         hits = self.text.query(query.text, query.limit * CANDIDATES, among)
         return [
@@ -179,28 +184,42 @@ class Searcher:
         ]  # fmt: skip
 
     def _moments(self, query: Query, evidence: list[Evidence], notes: list[str]) -> list[Moment]:
-        spans = fuse(evidence)[: query.limit]
+        spans = fuse(evidence)
         places = self.text.places({span.media_id for span in spans})
-        moments = []
-        for span in spans:
-            place = places.get(span.media_id)
-            if place is None:
-                continue
-            whole = span.level == "l0"
-            moments.append(
-                Moment(
-                    media_id=span.media_id,
-                    path=place.path,
-                    start_s=0.0 if whole else span.start_s,
-                    end_s=place.duration_s if whole else min(span.end_s, place.duration_s),
-                    score=round(span.score, 4),
-                    level=span.level,
-                    reasons=span.reasons(),
-                )
-            )
-        if len(moments) < len(spans):
+        stretches = join_chapters(spans, places)[: query.limit]
+        moments = [_moment(stretch, places) for stretch in stretches if stretch.span.media_id in places]
+        if len(moments) < len(stretches):
             notes.append("Some hits are not in the text index: run `thatdam index rebuild text`.")
         return moments
+
+
+def _moment(stretch: Stretch, places: Mapping[str, Place]) -> Moment:
+    span, place = stretch.span, places[stretch.span.media_id]
+    start_s, end_s = _bounds(span, place)
+    take_start_s = take_end_s = None
+    if place.take_start_s is not None:
+        last = places[stretch.last.media_id]
+        take_start_s = round(place.take_start_s + start_s, 3)
+        take_end_s = round((last.take_start_s or 0.0) + _bounds(stretch.last, last)[1], 3)
+    return Moment(
+        media_id=span.media_id,
+        path=place.path,
+        start_s=start_s,
+        end_s=end_s,
+        score=round(span.score, 4),
+        level=span.level,
+        reasons=span.reasons(),
+        take_id=place.take_id,
+        take_start_s=take_start_s,
+        take_end_s=take_end_s,
+    )
+
+
+def _bounds(span: Span, place: Place) -> tuple[float, float]:
+    """Where a span begins and ends in its file, in seconds."""
+    if span.level == "l0":
+        return 0.0, place.duration_s
+    return span.start_s, min(span.end_s, place.duration_s)
 
 
 def _looks_alike(level: str, hit: Hit, floor: float) -> Evidence:

@@ -85,7 +85,10 @@ def text_index(context: dg.AssetExecutionContext, library: dg.ResourceParam[Libr
 
 @dg.asset(
     group_name="catalog",
-    deps=["raw_media", "probes", "embeddings_l0", "proxies", "embeddings_l1", "embeddings_l2", "tags"],
+    deps=[
+        *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
+        *["proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+    ],
     kinds={"duckdb"},
     owners=["team:catalog"],
     code_version="1",

@@ -6,7 +6,7 @@ from thatdam_pipelines.defs.automation import CATALOG_TAGS, HEAVY_TAGS, LIGHT_TA
 from thatdam_pipelines.defs.partitions import INGEST_BATCH
 
 INDEXES = ("vector_index", "text_index")
-LIGHT = ("raw_media", "probes", "embeddings_l0", *INDEXES)
+LIGHT = ("raw_media", "capture_sessions", "probes", "embeddings_l0", *INDEXES)
 HEAVY = ("proxies", "embeddings_l1", "embeddings_l2", "tags", *INDEXES)
 
 ingest = dg.define_asset_job(
@@ -23,6 +23,14 @@ understand = dg.define_asset_job(
     partitions_def=INGEST_BATCH,
     tags=HEAVY_TAGS,
     description="Makes proxies, frames, scenes and tags of a batch. Starts by itself after ingest.",
+)
+
+rewrap = dg.define_asset_job(
+    "rewrap",
+    selection=dg.AssetSelection.assets("rewraps"),
+    partitions_def=INGEST_BATCH,
+    tags=HEAVY_TAGS,
+    description="Makes one file for editors of each recording that ended in the batch. Only on request.",
 )
 
 publish_catalog = dg.define_asset_job(

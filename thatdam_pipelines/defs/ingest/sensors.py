@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from thatdam_pipelines.defs.ingest.jobs import ingest
+from thatdam_pipelines.defs.ingest.jobs import ingest, publish_catalog
 from thatdam_pipelines.defs.ingest.outcomes import batches_to_offer, settle_batches
 from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.library.files import escape_name
@@ -18,15 +18,16 @@ from thatdam_pipelines.settings import get_settings
 
 @dg.sensor(
     name="incoming_sensor",
-    job=ingest,
+    jobs=[ingest, publish_catalog],
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
 )
 def incoming_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Looks at every watched folder, makes batches of what has come to rest, and asks for a run of each.
 
-    What it knows is in the ledger: a tick may die anywhere, the next one goes on. The cursor says only which folder
-    comes first, so that a slow one does not starve the others.
+    A folder that went away or came back is in the catalogue at once. What the sensor knows is in the ledger: a tick may
+    die anywhere, the next one goes on. The cursor says only which folder comes first, so that a slow one does not
+    starve the others.
     """
     settings = get_settings()
     if settings.incoming is None:
@@ -41,19 +42,28 @@ def incoming_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if reports and time.monotonic() > deadline:
                 break
             reports.append(scan_folder(ledger, settings, folder, datetime.now(UTC)))
-        offered = batches_to_offer(ledger, context.instance, {plain_path(folder.path) for folder in folders})
+        watched = {plain_path(folder.path) for folder in folders}
+        offered = batches_to_offer(ledger, context.instance, watched, plain_path(settings.capture_dir))
     for report in reports:
         if report.changed or report.message:
             state = "online" if report.online else "offline"
             context.log.info(f"{escape_name(str(report.folder))} is {state}. {report.message}")
     keys = [batch.batch_id for batch in offered]
+    requests = [
+        dg.RunRequest(
+            run_key=batch.run_key,
+            job_name=ingest.name,
+            partition_key=batch.batch_id,
+            tags={"thatdam/files": str(batch.files)},
+        )
+        for batch in offered
+    ]
+    if any(report.changed for report in reports):
+        requests.append(dg.RunRequest(job_name=publish_catalog.name))
     return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(run_key=key, partition_key=key, tags={"thatdam/files": str(batch.files)})
-            for key, batch in zip(keys, offered, strict=True)
-        ],
+        run_requests=requests,
         dynamic_partitions_requests=[INGEST_BATCH.build_add_request(keys)] if keys else [],
-        skip_reason=None if keys else why_nothing(reports),
+        skip_reason=None if requests else why_nothing(reports),
         cursor=str((first + len(reports)) % len(folders)),
     )
 

@@ -1,0 +1,3 @@
+-- Every snapshot that was taken of the library, those that retention removed included.
+-- Columns from: snapshots
+SELECT * FROM ledger.snapshots

@@ -1,0 +1,91 @@
+"""The commands: exit codes, what they print, and the disaster walk-through of docs/backup.md, walked."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ENVIRONMENT = {"THATDAM_EMBEDDER": "descriptor", "THATDAM_WORKERS": "2", "THATDAM_DISK_RESERVE_BYTES": "0"}
+
+
+def thatdam(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("THATDAM_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from thatdam_pipelines.cli import main; main()", *arguments],
+        env={**environment, **ENVIRONMENT, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+def answered(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
+    assert done.returncode == code, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> dict[str, str]:
+    """Settings of a machine with a library of one picture, and two targets."""
+    from PIL import Image
+
+    (tmp_path / "card/DCIM").mkdir(parents=True)
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "card/DCIM/red.png")
+    targets = [{"name": "nas", "url": str(tmp_path / "nas")}, {"name": "usb", "url": str(tmp_path / "usb")}]
+    machine = {"THATDAM_HOME": str(tmp_path / "home"), "THATDAM_BACKUP_TARGETS": json.dumps(targets)}
+    assert thatdam(tmp_path, "ingest", str(tmp_path / "card"), "--json", **machine).returncode == 0
+    return machine
+
+
+def test_the_disaster_walk_through_ends_in_the_same_library(machine: dict[str, str], tmp_path: Path) -> None:
+    runs = answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    assert [run["target"] for run in runs] == ["nas", "usb"] and all(
+        run["verified"] == run["new_files"] for run in runs
+    )
+    before = thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout
+    assert all(
+        not one["wrong"] for one in answered(thatdam(tmp_path, "backup", "verify", "--all", "--json", **machine))
+    )
+    assert all(not one["wrong"] for one in answered(thatdam(tmp_path, "backup", "drill", "--json", **machine)))
+    said = answered(thatdam(tmp_path, "backup", "prune", "--dry-run", "--json", **machine))
+    assert all(one["removed"] == [] and one["objects"] == 0 for one in said)
+
+    shutil.rmtree(tmp_path / "home")
+    nas, new = str(tmp_path / "nas"), {"THATDAM_HOME": str(tmp_path / "new")}
+    listed = thatdam(tmp_path, "backup", "list", "--from", nas)
+    assert runs[0]["snapshot_id"] in listed.stdout
+    done = thatdam(tmp_path, "backup", "restore", "latest", "--all", "--to", new["THATDAM_HOME"], "--from", nas)
+    assert done.returncode == 0 and "index rebuild all" in done.stdout, done.stderr
+    assert thatdam(tmp_path, "index", "rebuild", "all", "--json", **new).returncode == 0
+    assert thatdam(tmp_path, "sql", "FROM media", "--json", **new).stdout == before
+    assert answered(thatdam(tmp_path, "verify", "--all", "--json", **new))["wrong"] == []
+    assert answered(thatdam(tmp_path, "search", "red.png", "--json", **new))[0]["path"].endswith("red.png")
+
+
+def test_one_target_that_is_offline_does_not_keep_the_other_from_its_snapshot(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    (tmp_path / "nas").rename(tmp_path / "unplugged")
+    (tmp_path / "nas").mkdir()
+    nas, usb = answered(thatdam(tmp_path, "backup", "run", "--json", **machine), 1)
+    assert "no identity" in nas["error"] and usb["verified"] == usb["new_files"]
+
+
+def test_wrong_arguments_end_with_2_and_the_next_step(machine: dict[str, str], tmp_path: Path) -> None:
+    none = {"THATDAM_HOME": machine["THATDAM_HOME"]}
+    for arguments, settings in (
+        (["backup", "run"], none),
+        (["backup", "run", "--target", "nobody"], machine),
+        (["backup", "restore", "latest", "--to", "out"], machine),
+        (["backup", "restore", "latest", "--all", "--media", "1", "--to", "out"], machine),
+        (["verify"], machine),
+        (["verify", "--sample", "500%"], machine),
+    ):
+        assert thatdam(tmp_path, *arguments, **settings).returncode == 2, arguments
+    assert "docs/backup.md" in thatdam(tmp_path, "backup", "run", **none).stderr

@@ -1,0 +1,179 @@
+"""Restore: single files, or a whole home on an empty machine that answers as the old one did."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thatdam_pipelines.backup.manifest import find_snapshot, open_manifest, read_lines
+from thatdam_pipelines.backup.restore import RestoreReport, Wanted, restore
+from thatdam_pipelines.backup.snapshot import take_snapshot
+from thatdam_pipelines.backup.targets import open_target
+from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.catalog import publish, run_sql
+from thatdam_pipelines.library.checksum import digest_file
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.library.schemas import MEDIA
+from thatdam_pipelines.library.text import TextIndex
+from thatdam_pipelines.library.vectors import VectorIndex
+from thatdam_pipelines.media.claim import claim_paths
+from thatdam_pipelines.media.ingest import ingest_batch
+from thatdam_pipelines.media.whereabouts import original, whereabouts
+from thatdam_pipelines.samples.tiny import tiny_settings
+from thatdam_pipelines.search.search import Query, Searcher
+from thatdam_pipelines.settings import BackupTarget, Settings
+
+ODD = {"clip\n1.mov": b"newline", "-rf.mov": b"dash", "née 🎬 'x'.mov": b"letters", "q?*[a].mov": b"glob"}
+
+
+def backed_up(
+    settings: Settings, folder: Path, files: dict[str, bytes], wanted: BackupTarget, mode: Any = "copy"
+) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    with Library(settings) as library:
+        for batch in claim_paths(library, [folder], mode):
+            ingest_batch(library, batch)
+        take_snapshot(library, wanted)
+
+
+def restored(settings: Settings, wanted: BackupTarget, what: Wanted, to: Path, **options: Any) -> RestoreReport:
+    """Restore as on a machine that knows nothing but where the target is."""
+    target = open_target(settings, wanted)
+    return restore([target], find_snapshot(target, "latest"), what, to, **options)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> BackupTarget:
+    return BackupTarget(name="disk", url=str(tmp_path / "disk"))
+
+
+def test_files_of_any_name_come_back_byte_for_byte(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
+    files = {**ODD, os.fsdecode(b"caf\xe9.mov"): b"latin"}
+    backed_up(settings, tmp_path / "card", files, disk)
+    report = restored(settings, disk, Wanted(pattern="media/*.mov"), tmp_path / "out")
+    assert report.files == len(files) and not report.problems
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.mov")}.keys() >= {
+        "clip\n1.mov",
+        "-rf.mov",
+    }
+    assert {path.read_bytes() for path in (tmp_path / "out").rglob("*.mov")} == set(files.values())
+
+
+def test_a_file_is_found_by_the_end_of_its_path_or_its_media_id(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", {"DCIM/A.MOV": b"a", "DCIM/B.MOV": b"b"}, disk)
+    media_id = digest_file(tmp_path / "card/DCIM/B.MOV").media_id
+    restored(settings, disk, Wanted(pattern="DCIM/A.*"), tmp_path / "one")
+    restored(settings, disk, Wanted(media_id=media_id[:8]), tmp_path / "two")
+    assert [path.read_bytes() for path in (tmp_path / "one").rglob("*.MOV")] == [b"a"]
+    assert [path.read_bytes() for path in (tmp_path / "two").rglob("*.MOV")] == [b"b"]
+    with pytest.raises(QueryError, match="nothing in it"):
+        restored(settings, disk, Wanted(pattern="C.MOV"), tmp_path / "three")
+
+
+def test_the_same_names_of_two_cards_come_back_apart(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
+    backed_up(settings, tmp_path / "card1", {"DCIM/A.MOV": b"first"}, disk)
+    backed_up(settings, tmp_path / "card2", {"DCIM/A.MOV": b"second"}, disk)
+    restored(settings, disk, Wanted(pattern="A.MOV"), tmp_path / "out")
+    assert {path.read_bytes() for path in (tmp_path / "out").rglob("A.MOV")} == {b"first", b"second"}
+
+
+def test_a_dry_run_says_what_the_real_one_does_and_writes_nothing(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", ODD, disk)
+    said = restored(settings, disk, Wanted(everything=True), tmp_path / "out", dry_run=True)
+    assert not (tmp_path / "out").exists()
+    done = restored(settings, disk, Wanted(everything=True), tmp_path / "out")
+    assert (said.files, said.bytes) == (done.files, done.bytes) and done.files == 8
+
+
+def test_what_is_there_is_kept_and_what_differs_is_told(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a", "B.MOV": b"b"}, disk)
+    restored(settings, disk, Wanted(pattern="?.MOV"), tmp_path / "out")
+    (mine,) = (tmp_path / "out").rglob("A.MOV")
+    mine.chmod(0o644)
+    mine.write_bytes(b"edited")
+    report = restored(settings, disk, Wanted(pattern="?.MOV"), tmp_path / "out")
+    assert (report.there, report.files) == (1, 0)
+    assert "different content is there" in report.problems[0]["reason"] and mine.read_bytes() == b"edited"
+
+
+def test_a_damaged_copy_is_never_restored_but_taken_from_another_target(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    second = BackupTarget(name="second", url=str(tmp_path / "second"))
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a" * 1000}, disk)
+    with Library(settings) as library:
+        take_snapshot(library, second)
+    blake3 = digest_file(tmp_path / "card/A.MOV").blake3
+    copy = Path(disk.url, "objects", blake3[:2], blake3)
+    copy.write_bytes(b"b" + copy.read_bytes()[1:])
+    alone = restored(settings, disk, Wanted(pattern="A.MOV"), tmp_path / "out")
+    assert "damaged there" in alone.problems[0]["reason"] and not list((tmp_path / "out").rglob("A.MOV"))
+    targets = [open_target(settings, disk), open_target(settings, second)]
+    report = restore(targets, find_snapshot(targets[0], "latest"), Wanted(pattern="A.MOV"), tmp_path / "out")
+    assert not report.problems and [path.read_bytes() for path in (tmp_path / "out").rglob("A.MOV")] == [b"a" * 1000]
+
+
+def test_a_restored_home_answers_the_same_searches_and_sql_byte_for_byte(
+    footage: Any, tmp_path: Path, disk: BackupTarget
+) -> None:
+    with Library(footage.settings) as library:
+        report = take_snapshot(library, disk)
+    assert not report.missing
+    home = tmp_path / "new"
+    assert not restored(Settings(home=home), disk, Wanted(everything=True), home).problems
+    target = open_target(footage.settings, disk)
+    with open_manifest(target, find_snapshot(target, "latest")) as manifest:
+        for line in read_lines(manifest):
+            if line.path != "library.db":
+                assert digest_file(home / line.path).blake3 == line.blake3
+    again = Settings(home=home, workers=2, disk_reserve_bytes=0, **tiny_settings())  # type: ignore[arg-type]
+    with Library(again) as library:
+        publish(library)
+        with VectorIndex(again) as vectors, TextIndex(again.text_path) as text:
+            vectors.rebuild(library)
+            text.rebuild(library)
+    for view in ("media", "locations", "probes", "streams", "proxies", "frames", "scenes", "tags", "files", "batches"):
+        query = f"SELECT * FROM {view} ORDER BY ALL"
+        assert run_sql(again, query).equals(run_sql(footage.settings, query)), view
+    asked = ["CLIP0002", *[shown.caption for file in footage.files for shown in file.shown][:12]]
+    with Searcher(footage.settings) as old, Searcher(again) as new:
+        for text_ in asked:
+            before, after = old.search(Query(text=text_)).moments, new.search(Query(text=text_)).moments
+            assert before and [vars(moment) for moment in after] == [vars(moment) for moment in before]
+
+
+def test_an_original_left_by_reference_is_in_the_media_store_of_the_restored_home(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "nas", {"DCIM/A.MOV": b"left there"}, disk, mode="reference")
+    shutil.rmtree(tmp_path / "nas")
+    home = tmp_path / "new"
+    restored(settings, disk, Wanted(everything=True), home)
+    with Library(settings.model_copy(update={"home": home})) as library:
+        (batch,) = library.tables.batches(MEDIA)
+        for found in whereabouts(library, batch).values():
+            with original(library, found) as path:
+                assert path.read_bytes() == b"left there"
+
+
+def test_a_postgres_library_comes_back_as_a_home_that_needs_no_server(
+    settings: Settings, tmp_path: Path, disk: BackupTarget, postgres_url: str
+) -> None:
+    served = settings.model_copy(update={"database": postgres_url})
+    backed_up(served, tmp_path / "card", {"A.MOV": b"a"}, disk)
+    home = tmp_path / "new"
+    assert not restored(Settings(home=home), disk, Wanted(everything=True), home).problems
+    old, new = Ledger(postgres_url), Ledger(f"sqlite:///{home / 'library.db'}")
+    media_id = digest_file(tmp_path / "card/A.MOV").media_id
+    assert new.contents([media_id]) == old.contents([media_id]) and new.contents([media_id])
+    old.close()
+    new.close()

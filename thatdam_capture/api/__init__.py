@@ -1,0 +1,1 @@
+"""HTTP and WebSocket side of the recorder."""

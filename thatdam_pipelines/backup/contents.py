@@ -1,0 +1,169 @@
+"""What a home consists of: every file that a snapshot of it has, and where its bytes are."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from thatdam_pipelines.backup.manifest import Role
+from thatdam_pipelines.errors import MediaError, StoreError
+from thatdam_pipelines.library.checksum import digest_file
+from thatdam_pipelines.library.files import escape_name, unescape_name
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.locations import locations_by
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROXIES, REWRAPS, TABLES
+
+MEDIA_FOLDER = "media"
+REFERENCED_FOLDER = "referenced"
+TABLES_FOLDER = "tables"
+_DERIVED = {
+    PROXIES: ("proxy_path", "poster_path", "sprite_path", "sprite_vtt_path", "audio_path", "measures_path"),
+    REWRAPS: ("path",),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of a home.
+
+    Args:
+        path: Where it is in a snapshot; see ``manifest.Line``.
+        blake3: 64 hex digits; None: it is to be hashed.
+        place: Its key in the media store, or its path on this machine, escaped.
+        in_store: Whether ``place`` is a key.
+    """
+
+    path: str
+    role: Role
+    media_id: str | None
+    blake3: str | None
+    size_bytes: int
+    place: str
+    in_store: bool
+
+
+def originals(library: Library) -> Iterator[Source]:
+    """Every original once: the copy in the store, or where it was left by reference; and the recorder's manifests."""
+    for batch_id in library.tables.batches(MEDIA):
+        media = library.tables.read(MEDIA, batch_id)
+        places = library.tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path")
+        kept = library.ledger.contents(media["media_id"].to_list())
+        firsts: dict[str, dict[str, Any]] = {}
+        for row in places.iter_rows(named=True):
+            firsts.setdefault(row["media_id"], row)
+        for row in media.iter_rows(named=True):
+            media_id = row["media_id"]
+            known, first = kept.get(media_id), firsts.get(media_id)
+            if known is not None and known.kept_key is not None:
+                place, in_store = known.kept_key, True
+            elif first is not None:
+                place, in_store = first["path"], first["in_store"]
+            else:
+                continue
+            yield Source(
+                _path_of(place, in_store), "original", media_id, row["blake3"], row["size_bytes"], place, in_store
+            )
+        manifests = places.filter(pl.col("manifest_path").is_not_null()).select("manifest_path", "in_store").unique()
+        for place, in_store in manifests.sort("manifest_path").iter_rows():
+            yield Source(_path_of(place, in_store), "original", None, None, 0, place, in_store)
+
+
+def derived(library: Library) -> Iterator[Source]:
+    """Proxies and what else was made and is kept in the media store."""
+    for table, columns in _DERIVED.items():
+        for batch_id in library.tables.batches(table):
+            for row in library.tables.read(table, batch_id).select("media_id", *columns).iter_rows(named=True):
+                for key in filter(None, (row[column] for column in columns)):
+                    yield Source(f"{MEDIA_FOLDER}/{key}", "derived", None, None, 0, key, True)
+
+
+def tables(library: Library) -> Iterator[Source]:
+    """The Parquet file of every table and batch. Merged copies are left out: they are made again."""
+    for table in TABLES.values():
+        for batch_id in library.tables.batches(table):
+            path = library.tables.path(table, batch_id)
+            place = escape_name(str(path))
+            yield Source(f"{TABLES_FOLDER}/{table.name}/{path.name}", "table", None, None, 0, place, False)
+
+
+def _path_of(place: str, in_store: bool) -> str:
+    return f"{MEDIA_FOLDER}/{place}" if in_store else f"{REFERENCED_FOLDER}/{place.lstrip('/')}"
+
+
+def places_of(library: Library, source: Source) -> Iterator[Source]:
+    """A file, then the other places at which the same original was found."""
+    yield source
+    if source.role == "original" and source.media_id is not None:
+        rows = locations_by(library.tables, "media_id", [source.media_id]).select("path", "in_store").unique()
+        for place, in_store in sorted(rows.iter_rows()):
+            if (place, in_store) != (source.place, source.in_store):
+                yield replace(source, place=place, in_store=in_store)
+
+
+@contextmanager
+def local_path(library: Library, source: Source) -> Iterator[Path]:
+    """The bytes of a file as a path on this machine.
+
+    Raises:
+        MediaError: It is missing.
+        OfflineError: The media store cannot be reached.
+    """
+    if not source.in_store:
+        yield Path(unescape_name(source.place))
+        return
+    with contextlib.ExitStack() as opened:
+        try:
+            path = opened.enter_context(library.store.local(source.place))
+        except StoreError as error:
+            if not library.store.is_online():
+                raise
+            raise MediaError(library.store.url(source.place), error.cause, error.next_step) from error
+        yield path
+
+
+class Stamps:
+    """Remembers the BLAKE3 of files by their size, time and inode, so that unchanged ones are not read again.
+
+    Args:
+        folder: Where it is kept. It can be removed at will.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(folder / "stamps.db", isolation_level=None, timeout=30)
+        for statement in (
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE IF NOT EXISTS stamps (path TEXT PRIMARY KEY, size, mtime_ns, inode, blake3) WITHOUT ROWID",
+        ):
+            self._database.execute(statement).close()
+
+    def blake3(self, path: Path) -> tuple[str, int]:
+        """BLAKE3 and size in bytes of a file.
+
+        Raises:
+            MediaError: It cannot be read, or changes.
+        """
+        name = escape_name(os.fspath(path))
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise MediaError(path, f"it cannot be read ({error.strerror})", "Restore it from a backup.") from error
+        stamp = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        known = self._database.execute(
+            "SELECT blake3 FROM stamps WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?", (name, *stamp)
+        ).fetchone()
+        if known:
+            return known[0], facts.st_size
+        digest = digest_file(path)
+        self._database.execute("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?)", (name, *stamp, digest.blake3))
+        return digest.blake3, digest.size_bytes
+
+    def close(self) -> None:
+        self._database.close()

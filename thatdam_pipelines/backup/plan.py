@@ -1,0 +1,70 @@
+"""The files of a snapshot that is being taken, in a database of its own that grows on disk and not in memory."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from thatdam_pipelines.backup.contents import Source
+from thatdam_pipelines.backup.manifest import Line
+
+
+class Plan:
+    """One row a file; thrown away with the process."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute(
+            "CREATE TABLE files (path TEXT PRIMARY KEY, role, media_id, blake3, size_bytes, place, in_store, mtime_ns, "
+            "missing)"
+        )
+
+    def add(self, source: Source, blake3: str, size_bytes: int, mtime_ns: int, missing: str = "") -> None:
+        self._database.execute(
+            "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(source.path, source.role, source.media_id, blake3, size_bytes),
+                *(source.place, source.in_store, mtime_ns, missing),
+            ),
+        )
+
+    def index(self) -> None:
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_blake3 ON files (blake3)")
+
+    def contents(self, prefix: str) -> Iterator[Source]:
+        """One file of each content whose BLAKE3 begins so, in order."""
+        query = (
+            "SELECT path, role, media_id, blake3, size_bytes, place, in_store FROM files "
+            "WHERE blake3 >= ? AND blake3 < ? AND missing = '' GROUP BY blake3 ORDER BY blake3"
+        )
+        for row in self._database.execute(query, (prefix, f"{prefix}g")):
+            path, role, media_id, blake3, size_bytes, place, in_store = row
+            yield Source(path, role, media_id, blake3, size_bytes, place, bool(in_store))
+
+    def lose(self, blake3: str, reason: str) -> None:
+        self._database.execute("UPDATE files SET missing = ? WHERE blake3 = ?", (reason, blake3))
+
+    def replace(self, path: str, blake3: str, size_bytes: int) -> None:
+        self._database.execute("UPDATE files SET blake3 = ?, size_bytes = ? WHERE path = ?", (blake3, size_bytes, path))
+
+    def lines(self) -> Iterator[Line]:
+        query = "SELECT path, role, media_id, blake3, size_bytes, mtime_ns, missing FROM files ORDER BY path"
+        for row in self._database.execute(query):
+            yield Line(*row)
+
+    def amount(self) -> tuple[int, int]:
+        query = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM files WHERE missing = ''"
+        files, size = self._database.execute(query).fetchone()
+        return files, size
+
+    def bytes_of_contents(self) -> int:
+        query = (
+            "SELECT coalesce(sum(size), 0) FROM "
+            "(SELECT max(size_bytes) AS size FROM files WHERE blake3 <> '' GROUP BY blake3)"
+        )
+        return int(self._database.execute(query).fetchone()[0])
+
+    def count_missing(self) -> int:
+        return int(self._database.execute("SELECT count(*) FROM files WHERE missing <> ''").fetchone()[0])
+
+    def missing(self) -> list[dict[str, str]]:
+        query = "SELECT path, missing FROM files WHERE missing <> '' ORDER BY path"
+        return [{"path": path, "reason": reason} for path, reason in self._database.execute(query)]

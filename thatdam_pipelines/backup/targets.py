@@ -1,0 +1,204 @@
+"""Backup targets: where snapshots are kept, each known by an identity that it carries itself."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from thatdam_pipelines.backup.disk_place import DiskPlace
+from thatdam_pipelines.backup.pace import Pace
+from thatdam_pipelines.backup.remote_place import RemotePlace
+from thatdam_pipelines.errors import OfflineError, SettingsError, StoreError
+from thatdam_pipelines.library.checksum import Digest, Hasher
+from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.settings import BackupTarget, Settings
+
+MARKER = "thatdam-backup.json"
+FORMAT = 1
+
+
+class Place(Protocol):
+    """Files of a target by key: a folder or a server."""
+
+    url: str
+    workers: int
+
+    def exists(self) -> bool: ...
+    def is_empty(self) -> bool: ...
+    def create(self) -> None: ...
+    def size(self, key: str) -> int | None: ...
+    def list(self, folder: str) -> Iterator[tuple[str, int, float]]: ...
+    def read(self, key: str) -> Iterator[bytes]: ...
+    def add(self, source: Path, key: str, blake3: str | None = None) -> Digest: ...
+    def write(self, key: str, content: bytes) -> None: ...
+    def remove(self, key: str) -> None: ...
+    def move(self, key: str, to: str) -> None: ...
+    def flush(self) -> None: ...
+    def clean(self) -> None: ...
+
+
+class Target:
+    """An open target that was found to be itself.
+
+    Args:
+        target_id: Identity, as the target's marker has it.
+    """
+
+    def __init__(self, wanted: BackupTarget, place: Place, target_id: str) -> None:
+        self.wanted = wanted
+        self.name = wanted.name
+        self.place = place
+        self.target_id = target_id
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.place, DiskPlace)
+
+    @property
+    def volume(self) -> str:
+        """What it shares its fate with: as set, or its disk, or its server."""
+        if self.wanted.volume:
+            return self.wanted.volume
+        if isinstance(self.place, DiskPlace):
+            return disk_of(self.place.root)
+        return self.place.url.partition("://")[2].partition("/")[0]
+
+    @property
+    def offsite(self) -> bool:
+        return not self.is_local if self.wanted.offsite is None else self.wanted.offsite
+
+    def require_same(self) -> None:
+        """Make sure that what is there is still this target, and not another disk or an empty folder.
+
+        Raises:
+            OfflineError: It is not.
+        """
+        found = _read_marker(self.place)
+        if found != self.target_id:
+            raise _absent(self.place.url) if found is None else _another(self.name, self.place.url, found)
+
+    def digest(self, blake3: str) -> Digest | None:
+        """The checksums of an object, read back whole; None when there is none.
+
+        Raises:
+            OfflineError: The target cannot be reached.
+            StoreError: The object cannot be read.
+        """
+        hasher = Hasher()
+        try:
+            for block in self.place.read(object_key(blake3)):
+                hasher.update(block)
+        except FileNotFoundError:
+            return None
+        return hasher.digest()
+
+    def set_aside(self, blake3: str) -> None:
+        """Take a damaged object out of the way; it is kept for whoever wants to look at it."""
+        now = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        self.place.move(object_key(blake3), f"damaged/{blake3}.{now}.{secrets.token_hex(2)}")
+
+
+def object_key(blake3: str) -> str:
+    """Where the content with this BLAKE3 is kept: ``objects/<ab>/<blake3>``."""
+    return f"objects/{blake3[:2]}/{blake3}"
+
+
+def open_target(
+    settings: Settings, wanted: BackupTarget, ledger: Ledger | None = None, *, create: bool = False
+) -> Target:
+    """Open a target and make sure that it is the one it was before.
+
+    Args:
+        ledger: Knows which identity belongs to the name; None: whatever is there will do.
+        create: Begin an empty folder that was never used as a target.
+
+    Raises:
+        OfflineError: It cannot be reached, or something else is there: an empty folder, another disk.
+        StoreError: It does not work.
+    """
+    place = _place(settings, wanted)
+    key = f"backup_target:{wanted.name}"
+    known = ledger.get_setting(key) if ledger is not None else None
+    if create and known is None:
+        _begin(place)
+    found = _read_marker(place) if place.exists() else None
+    if found is None:
+        raise _absent(place.url)
+    if known is not None and found != known:
+        raise _another(wanted.name, place.url, found)
+    if known is None and ledger is not None:
+        ledger.set_setting(key, found)
+    return Target(wanted, place, found)
+
+
+def target_named(settings: Settings, name: str) -> BackupTarget:
+    """The target of the settings with this name.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    for target in settings.backup_targets:
+        if target.name == name:
+            return target
+    names = ", ".join(target.name for target in settings.backup_targets) or "none"
+    raise SettingsError(name, f"there is no such backup target; there are: {names}", "See docs/backup.md.")
+
+
+def disk_of(path: Path) -> str:
+    """The disk that a path is on, or would be, for telling whether two are on the same."""
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    # The file system's own id stays when the machine starts again; not every file system has one.
+    return f"disk:{os.statvfs(there).f_fsid or there.stat().st_dev:x}"
+
+
+def _place(settings: Settings, wanted: BackupTarget) -> Place:
+    pace = Pace(wanted.bandwidth_bytes_per_s)
+    if wanted.url.startswith("file:"):
+        return DiskPlace(Path(unquote(urlsplit(wanted.url).path)), pace)
+    if "://" not in wanted.url:
+        return DiskPlace(Path(wanted.url), pace)
+    return RemotePlace(wanted.url, settings, pace)
+
+
+def _begin(place: Place) -> None:
+    if not place.exists():
+        place.create()
+    if _read_marker(place) is not None:
+        return
+    if not place.is_empty():
+        raise StoreError(
+            place.url, "it has other files in it and is no backup target", "Name an empty folder, or one below it."
+        )
+    marker = {"thatdam": "backup target", "format": FORMAT, "target_id": secrets.token_hex(16)}
+    place.write(MARKER, json.dumps(marker | {"created_utc": datetime.now(UTC).isoformat()}, indent=2).encode())
+
+
+def _read_marker(place: Place) -> str | None:
+    try:
+        text = b"".join(place.read(MARKER))
+    except FileNotFoundError:
+        return None
+    try:
+        marker = json.loads(text)
+        target_id, version = str(marker["target_id"]), int(marker["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{place.url}/{MARKER}", f"it is damaged ({error})", "Put its text back; see docs/backup.md."
+        ) from error
+    if version > FORMAT:
+        raise StoreError(place.url, "it was written by a newer thatdam", "Update thatdam.")
+    return target_id
+
+
+def _absent(url: str) -> OfflineError:
+    cause = "the backup target is not there: no identity is found at its place"
+    return OfflineError(url, cause, "Mount its disk or start its server, then run it again.")
+
+
+def _another(name: str, url: str, found: str) -> OfflineError:
+    cause = f"another backup target ({found[:8]}) is at the place of {name}"
+    return OfflineError(url, cause, "Mount the right disk, or give this one a name of its own in the settings.")

@@ -1,0 +1,171 @@
+"""Verification of the originals themselves: re-read in the library, named when they changed, healed from a copy."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from thatdam_pipelines.backup.audit import Progress, remember, where_good
+from thatdam_pipelines.backup.contents import Source, originals
+from thatdam_pipelines.backup.restore import fetch
+from thatdam_pipelines.backup.targets import Target
+from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
+from thatdam_pipelines.library.checksum import read_back
+from thatdam_pipelines.library.copies import LIBRARY, Copy
+from thatdam_pipelines.library.files import unescape_name
+from thatdam_pipelines.library.home import Library
+
+_RECORD_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What re-reading the originals found.
+
+    Args:
+        wrong: Originals that changed or are missing, each with path, media_id, reason, where a good copy is, and
+            whether it was healed.
+        away: Originals by reference whose disk cannot be reached now: nothing is known against them.
+    """
+
+    files: int
+    bytes: int
+    elapsed_s: float
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    away: list[str] = field(default_factory=list)
+
+    @property
+    def unhealed(self) -> int:
+        return sum(not one["healed"] for one in self.wrong)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verify_originals(
+    library: Library, *, share: float = 1.0, heal_from: Sequence[Target] = (), progress: Progress | None = None
+) -> VerifyReport:
+    """Re-read a share of the originals, those read longest ago first, and compare each with its hash.
+
+    Args:
+        share: Share of their bytes, 0 to 1.
+        heal_from: Targets from which what is wrong in the media store is put back. The damaged file is kept in the
+            quarantine folder. What was left by reference is never touched.
+
+    Raises:
+        OfflineError: The media store cannot be reached.
+    """
+    started, began = datetime.now(UTC), time.monotonic()
+    if not library.store.is_online():
+        raise OfflineError(
+            library.settings.media_url, "the media store is not there", "Mount its disk, then try again."
+        )
+    copies = library.ledger.copies
+    read_at = {copy.blake3: copy.verified_utc for copy in copies.oldest(LIBRARY) if copy.state == "verified"}
+    known = [source for source in originals(library) if source.blake3 is not None]
+    never = datetime.min.replace(tzinfo=UTC)
+    known.sort(key=lambda source: (read_at.get(str(source.blake3)) or never, source.path))
+    budget = sum(source.size_bytes for source in known) * share
+    wrong: list[dict[str, Any]] = []
+    away: list[str] = []
+    found: list[Copy] = []
+    files = size = 0
+    try:
+        for source in known:
+            if size >= budget and share < 1:
+                break
+            reason = _what_is_wrong(library, source, away)
+            files += 1
+            size += source.size_bytes
+            if reason is None and source.path in away:
+                continue
+            healed = bool(reason) and _heal(library, source, heal_from)
+            if reason:
+                good = where_good(library, str(source.blake3))
+                told = {"path": source.path, "media_id": source.media_id, "reason": reason}
+                wrong.append(told | {"good copy": good, "healed": healed})
+            found.append(_row(source, None if healed else reason))
+            if len(found) >= _RECORD_AT_ONCE:
+                copies.record(found)
+                found = []
+            if progress is not None:
+                progress(size, max(int(budget), size), source.path)
+    finally:
+        copies.record(found)
+    listed = [{"what": one["path"], "reason": one["reason"]} for one in wrong if not one["healed"]]
+    remember(library, "verify", LIBRARY, LIBRARY, started, files, size, listed)
+    return VerifyReport(files, size, time.monotonic() - began, wrong, away)
+
+
+def _what_is_wrong(library: Library, source: Source, away: list[str]) -> str | None:
+    try:
+        if source.in_store:
+            digest = library.store.digest(source.place)
+        else:
+            path = Path(unescape_name(source.place))
+            if not path.exists() and not path.parent.exists():
+                away.append(source.path)
+                return None
+            digest = read_back(path)
+    except (MediaError, StoreError) as error:
+        if source.in_store and not library.store.is_online():
+            raise OfflineError(source.path, error.cause, error.next_step) from error
+        return error.cause
+    if digest.blake3 != source.blake3:
+        return f"it changed: its BLAKE3 is {digest.blake3[:16]}, it was {str(source.blake3)[:16]}"
+    return None
+
+
+def _row(source: Source, reason: str | None) -> Copy:
+    now = datetime.now(UTC)
+    return Copy(
+        LIBRARY,
+        str(source.blake3),
+        source.media_id,
+        "original",
+        source.size_bytes,
+        now,
+        None if reason else now,
+        "damaged" if reason else "verified",
+        reason or "",
+    )
+
+
+def _heal(library: Library, source: Source, targets: Sequence[Target]) -> bool:
+    """Put a good copy in the place of a damaged or missing original; False where there is none."""
+    if not targets or not source.in_store or not library.store.is_local:
+        return False
+    kept = Path(library.store.url(source.place))
+    with _scratch(library) as folder:
+        good = folder / "good"
+        try:
+            fetch(targets, str(source.blake3), good)
+        except MediaError:
+            return False
+        if kept.exists():
+            aside = library.settings.quarantine_dir / "damaged" / f"{source.media_id}.{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            _set_aside(kept, aside)
+        library.store.put(good, source.place, move=True, blake3=source.blake3)
+        library.store.flush()
+    return True
+
+
+@contextlib.contextmanager
+def _scratch(library: Library) -> Iterator[Path]:
+    library.settings.work_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="heal-", dir=library.settings.work_dir) as folder:
+        yield Path(folder)
+
+
+def _set_aside(kept: Path, aside: Path) -> None:
+    if kept.stat().st_dev == aside.parent.stat().st_dev:
+        kept.rename(aside)
+    else:
+        shutil.copyfile(kept, aside)
+        kept.unlink()

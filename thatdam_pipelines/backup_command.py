@@ -1,0 +1,357 @@
+"""`thatdam backup ...` and `thatdam verify`: snapshots, their proof, restore."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.settings import BackupTarget, Settings, get_settings
+
+if TYPE_CHECKING:
+    from thatdam_pipelines.backup.targets import Target
+    from thatdam_pipelines.library.home import Library
+
+backup_app = typer.Typer(help="Snapshots of the library: taken, proven, restored.", no_args_is_help=True)
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Names = Annotated[list[str] | None, typer.Option("--target", help="Only this target; may be given again.")]
+From = Annotated[str | None, typer.Option("--from", metavar="NAME|URL", help="A target of the settings, or its URL.")]
+
+
+@backup_app.command("run")
+def run(target: Names = None, as_json: AsJson = False) -> None:
+    """Take a snapshot at every target: what is new is copied and read back, what is there is not copied again.
+
+    Example: `thatdam backup run`
+    """
+    from thatdam_pipelines.backup.snapshot import take_snapshot
+    from thatdam_pipelines.library.home import Library
+
+    settings = get_settings()
+    with Library(settings) as library:
+
+        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
+            return take_snapshot(library, wanted, progress=told)
+
+        results = _at_each(settings, target, work)
+    _print_results(results, as_json, lambda report: _said_snapshot(report))
+    if any("error" in one or one.get("missing") for one in results):
+        raise typer.Exit(1)
+
+
+@backup_app.command("list")
+def list_command(
+    snapshot: Annotated[str | None, typer.Argument(help="Show the files of this snapshot, or of `latest`.")] = None,
+    source: From = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the snapshots at every target, or the files of one.
+
+    Example: `thatdam backup list`
+    """
+    from thatdam_pipelines.backup.manifest import find_snapshot, list_snapshots, open_manifest, read_lines
+
+    if snapshot is None:
+        rows: list[dict[str, Any]] = []
+        for opened in _open_targets(get_settings(), source):
+            for name in list_snapshots(opened):
+                rows.append({"target": opened.name, "snapshot": name.snapshot_id, "created_utc": name.created_utc})
+        if as_json:
+            _print_json(rows)
+        for row in rows if not as_json else []:
+            typer.echo(f"{row['snapshot']}  {row['created_utc']:%Y-%m-%d %H:%M} UTC  {row['target']}")
+        return
+    opened = _open_targets(get_settings(), source)[0]
+    with open_manifest(opened, find_snapshot(opened, snapshot)) as manifest:
+        if as_json:
+            _print_json([vars(line) for line in read_lines(manifest)])
+            return
+        for line in read_lines(manifest):
+            typer.echo(f"{line.size_bytes:>15,}  {line.media_id or line.role:<32}  {_shown(line.path)}")
+
+
+@backup_app.command("verify")
+def verify_targets(
+    target: Names = None,
+    share: Annotated[str | None, typer.Option(help="Share to re-read, as 5%. Default: what is due today.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Re-read all of it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Re-read copies at the targets and compare them; those that were not read for longest come first.
+
+    Example: `thatdam backup verify --all`
+    """
+    from thatdam_pipelines.backup.audit import audit_target
+    from thatdam_pipelines.backup.targets import open_target
+    from thatdam_pipelines.library.home import Library
+
+    settings = get_settings()
+    part = 1.0 if everything else (_share(share) if share else None)
+    with Library(settings) as library:
+
+        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
+            return audit_target(library, open_target(settings, wanted, library.ledger), share=part, progress=told)
+
+        results = _at_each(settings, target, work)
+    _print_results(results, as_json, _said_audit)
+    _exit_if_wrong(results)
+
+
+@backup_app.command("drill")
+def drill_command(target: Names = None, as_json: AsJson = False) -> None:
+    """Restore a random sample of the newest snapshot, and the library database, to a throwaway folder and compare.
+
+    Example: `thatdam backup drill`
+    """
+    from thatdam_pipelines.backup.audit import drill
+    from thatdam_pipelines.backup.targets import open_target
+    from thatdam_pipelines.library.home import Library
+
+    settings = get_settings()
+    with Library(settings) as library:
+
+        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
+            return drill(library, open_target(settings, wanted, library.ledger), progress=told)
+
+        results = _at_each(settings, target, work)
+    _print_results(results, as_json, _said_audit)
+    _exit_if_wrong(results)
+
+
+@backup_app.command("prune")
+def prune_command(
+    target: Names = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the snapshots that a target's retention does not keep, and what no snapshot needs any more.
+
+    Example: `thatdam backup prune --dry-run`
+    """
+    from thatdam_pipelines.backup.prune import prune
+    from thatdam_pipelines.backup.targets import open_target
+    from thatdam_pipelines.library.home import Library
+
+    settings = get_settings()
+    with Library(settings) as library:
+
+        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
+            return prune(library, open_target(settings, wanted, library.ledger), dry_run=dry_run)
+
+        results = _at_each(settings, target, work)
+    _print_results(results, as_json, _said_prune)
+    if any("error" in one for one in results):
+        raise typer.Exit(1)
+
+
+@backup_app.command("restore")
+def restore_command(
+    snapshot: Annotated[str, typer.Argument(help="A snapshot, or `latest`.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to restore to.")],
+    path: Annotated[str | None, typer.Option(metavar="GLOB", help="Files whose path or its end is like this.")] = None,
+    media: Annotated[str | None, typer.Option(metavar="ID", help="The original with this media id.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="A whole home, for an empty machine.")] = False,
+    source: From = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do; write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Restore files, or a whole home, each proven against its hash. Nothing different is ever overwritten.
+
+    Example: `thatdam backup restore latest --all --to /mnt/new/home --from /mnt/backup`
+    """
+    from thatdam_pipelines.backup.manifest import find_snapshot
+    from thatdam_pipelines.backup.restore import Wanted, restore
+
+    if sum((path is not None, media is not None, everything)) != 1:
+        raise typer.BadParameter("Say what to restore: one of --path, --media and --all.")
+    targets, name = _with_snapshot(_open_targets(get_settings(), source), snapshot, find_snapshot)
+    with _bar() as told:
+        report = restore(
+            targets, name, Wanted(everything, path, media), to.absolute(), dry_run=dry_run, progress=told("restore")
+        )
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        for problem in report.problems:
+            typer.echo(f"failed     {_shown(problem['path'])}: {problem['reason']}")
+        for missing in report.not_in_snapshot:
+            typer.echo(f"not in it  {_shown(missing['path'])}: {missing['reason']}")
+        done = "would be restored" if dry_run else "restored"
+        said = f"{report.files} files ({_size(report.bytes)}) {done} to {to} from {report.target}, {report.there} there"
+        out.print(f"{said}, {len(report.problems)} failed", markup=False, highlight=False, soft_wrap=True)
+        if everything and not dry_run and not report.problems:
+            typer.echo(f"Next: THATDAM_HOME={to} thatdam index rebuild all")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def verify(
+    sample: Annotated[str | None, typer.Option(help="Share of the originals to re-read, as 5%.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Re-read every original.")] = False,
+    heal: Annotated[bool, typer.Option("--heal", help="Put back what is damaged or missing, from a backup.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Re-read originals and compare them with their hashes; name what changed and where a good copy is.
+
+    Example: `thatdam verify --sample 5%`
+    """
+    from thatdam_pipelines.backup.verify import verify_originals
+    from thatdam_pipelines.library.home import Library
+
+    if everything == (sample is not None):
+        raise typer.BadParameter("Say how much to read: one of --sample and --all.")
+    settings = get_settings()
+    share = 1.0 if everything else _share(str(sample))
+    with Library(settings) as library, _bar() as told:
+        targets = _open_targets(settings, None, library) if heal else []
+        report = verify_originals(library, share=share, heal_from=targets, progress=told("verify"))
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        for one in report.wrong:
+            then = "healed" if one["healed"] else f"good copy: {one['good copy']}"
+            typer.echo(f"wrong      {_shown(one['path'])}: {one['reason']} ({then})")
+        for path in report.away:
+            typer.echo(f"away       {_shown(path)}: its disk cannot be reached")
+        said = f"{report.files} originals ({_size(report.bytes)}) read, {len(report.wrong)} wrong"
+        out.print(f"{said}, {len(report.wrong) - report.unhealed} healed", highlight=False)
+    if report.unhealed:
+        raise typer.Exit(1)
+
+
+def _at_each(
+    settings: Settings, names: list[str] | None, work: Callable[[BackupTarget, Callable[[int, int, str], None]], Any]
+) -> list[dict[str, Any]]:
+    """What ``work`` gives for each target; one that fails does not keep the others from theirs."""
+    from thatdam_pipelines.backup.targets import target_named
+
+    targets = [target_named(settings, name) for name in names] if names else settings.backup_targets
+    if not targets:
+        raise _no_targets()
+    results: list[dict[str, Any]] = []
+    with _bar() as told:
+        for wanted in targets:
+            try:
+                results.append(work(wanted, told(wanted.name)).as_dict())
+            except ThatdamError as error:
+                results.append({"target": wanted.name, "error": str(error)})
+    return results
+
+
+def _open_targets(settings: Settings, source: str | None, library: "Library | None" = None) -> list["Target"]:
+    """The targets that can be reached now: that of ``source``, or all of the settings."""
+    from thatdam_pipelines.backup.targets import open_target, target_named
+
+    if source is not None:
+        known = any(target.name == source for target in settings.backup_targets)
+        wanted = target_named(settings, source) if known else BackupTarget(name="given", url=source)
+        return [open_target(settings, wanted)]
+    if not settings.backup_targets:
+        raise _no_targets()
+    opened = []
+    for wanted in settings.backup_targets:
+        try:
+            opened.append(open_target(settings, wanted, library.ledger if library else None))
+        except ThatdamError as error:
+            err.print(str(error), markup=False, highlight=False, style="yellow", soft_wrap=True)
+    if not opened:
+        raise QueryError("backup", "no target can be reached now", "Mount one, or name one with --from.")
+    return opened
+
+
+def _with_snapshot(targets: list["Target"], snapshot: str, find: Callable[["Target", str], Any]) -> tuple[Any, Any]:
+    """The targets, one that has the snapshot first; of the latest, the one with the newest."""
+    found = []
+    for target in targets:
+        try:
+            found.append((find(target, snapshot), target))
+        except QueryError:
+            continue
+    if not found:
+        raise QueryError(snapshot, "no target that can be reached has such a snapshot", "See `thatdam backup list`.")
+    name, first = max(found, key=lambda one: one[0].created_utc)
+    return [first, *(target for target in targets if target is not first)], name
+
+
+def _no_targets() -> SettingsError:
+    return SettingsError("THATDAM_BACKUP_TARGETS", "no backup target is set", "See docs/backup.md.")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share; say it as 5%.")
+    return share
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bars:
+
+        def begin(name: str) -> Callable[[int, int, str], None]:
+            task = bars.add_task(name, total=None)
+            return lambda done, total, _file: bars.update(task, completed=done, total=total)
+
+        yield begin
+
+
+def _print_results(results: list[dict[str, Any]], as_json: bool, said: Callable[[dict[str, Any]], list[str]]) -> None:
+    if as_json:
+        _print_json(results)
+        return
+    for one in results:
+        if "error" in one:
+            err.print(f"{one['target']}: {one['error']}", markup=False, highlight=False, style="red", soft_wrap=True)
+        for line in [] if "error" in one else said(one):
+            typer.echo(line)
+
+
+def _said_snapshot(report: dict[str, Any]) -> list[str]:
+    said = f"{report['target']}: {report['snapshot_id']}, {report['files']} files ({_size(report['bytes'])}): "
+    said += f"{report['new_files']} new ({_size(report['new_bytes'])}), {report['known_files']} known, "
+    said += f"{report['verified']} read back, {report['elapsed_s']:.1f} s"
+    return [said, *(f"not in it  {_shown(one['path'])}: {one['reason']}" for one in report["missing"])]
+
+
+def _said_audit(report: dict[str, Any]) -> list[str]:
+    said = f"{report['target']}: {report['files']} contents ({_size(report['bytes'])}) read, "
+    said += f"{len(report['wrong'])} wrong" + (f", {report['overdue']} overdue" if report["overdue"] else "")
+    wrong = ((_shown(one["what"]), one["reason"], one["good copy"]) for one in report["wrong"])
+    return [said, *(f"wrong      {what}: {reason} (good copy: {good})" for what, reason, good in wrong)]
+
+
+def _said_prune(report: dict[str, Any]) -> list[str]:
+    done = "would be removed" if report["dry_run"] else "removed"
+    said = f"{report['target']}: {len(report['removed'])} snapshots and {report['objects']} contents "
+    said += f"({_size(report['bytes'])}) {done}, {len(report['kept'])} snapshots stay"
+    return [said + (f", {report['kept_last']} contents stay as last copies" if report["kept_last"] else "")]
+
+
+def _exit_if_wrong(results: list[dict[str, Any]]) -> None:
+    if any("error" in one or one.get("wrong") for one in results):
+        raise typer.Exit(1)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def _shown(text: str) -> str:
+    """A path on one line: control characters escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"

@@ -1,0 +1,1 @@
+"""Snapshots, audits and restore drills."""

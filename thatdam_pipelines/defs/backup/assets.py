@@ -1,0 +1,156 @@
+"""Backups as assets: snapshots, the nightly re-reading of a share of them, the weekly restore drill."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from thatdam_pipelines.backup.audit import audit_target, drill
+from thatdam_pipelines.backup.prune import prune
+from thatdam_pipelines.backup.snapshot import take_snapshot
+from thatdam_pipelines.backup.targets import Target, open_target
+from thatdam_pipelines.defs.backup.checks import (
+    OF_AUDIT,
+    OF_BACKUPS,
+    OF_DRILL,
+    enough_copies,
+    fresh,
+    not_overdue,
+    specs,
+    told,
+)
+from thatdam_pipelines.defs.report import plain
+from thatdam_pipelines.defs.stages import LOG_EVERY_S, RUN_PROBLEMS
+from thatdam_pipelines.errors import ThatdamError
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.settings import BackupTarget
+
+_SHARED: dict[str, Any] = {
+    "group_name": "backup",
+    "owners": ["team:backup"],
+    "code_version": "1",
+    "retry_policy": RUN_PROBLEMS,
+}
+Progress = Callable[[int, int, str], None]
+
+
+@dg.asset(
+    deps=[
+        *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
+        *["proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+    ],
+    kinds={"file", "s3"},
+    check_specs=specs("backups", OF_BACKUPS),
+    **_SHARED,
+)
+def backups(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
+    """A snapshot of the library at every target: originals, proxies, tables, database. Then what retention drops goes.
+
+    A content that is at the target and was verified there is not copied again; a new one counts when it was read back.
+    """
+
+    def back_up(wanted: BackupTarget, progress: Progress) -> dict[str, Any]:
+        report = take_snapshot(library, wanted, progress=progress)
+        pruned = prune(library, open_target(library.settings, wanted, library.ledger))
+        return report.as_dict() | {"removed": len(pruned.removed), "wrong": report.missing}
+
+    done, failed = _at_each(context, library, back_up)
+    missing = [f"{one['path']}: {one['reason']}" for row in done for one in row["missing"]]
+    columns = ("target", "files", "bytes", "new_files", "new_bytes", "known_files", "verified", "removed", "elapsed_s")
+    return dg.MaterializeResult(
+        metadata=_metadata(context, done, columns) | {"bytes copied": sum(row["new_bytes"] for row in done)},
+        check_results=[told("every_target_done", failed + missing), enough_copies(library), fresh(library)],
+    )
+
+
+@dg.asset(deps=["backups"], kinds={"file", "s3"}, check_specs=specs("backup_audit", OF_AUDIT), **_SHARED)
+def backup_audit(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
+    """A share of every target re-read, the longest unread first, so that all is read within THATDAM_AUDIT_DAYS."""
+    done, failed = _at_each(
+        context,
+        library,
+        lambda wanted, progress: audit_target(library, _opened(library, wanted), progress=progress).as_dict(),
+    )
+    return dg.MaterializeResult(
+        metadata=_metadata(context, done, ("target", "files", "bytes", "overdue", "elapsed_s")),
+        check_results=[told("copies_sound", failed + _wrong(done)), not_overdue(library)],
+    )
+
+
+@dg.asset(deps=["backups"], kinds={"file", "s3"}, check_specs=specs("restore_drill", OF_DRILL), **_SHARED)
+def restore_drill(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
+    """A random sample of the newest snapshot at every target, and the database, restored and compared."""
+    done, failed = _at_each(
+        context, library, lambda wanted, progress: drill(library, _opened(library, wanted), progress=progress).as_dict()
+    )
+    return dg.MaterializeResult(
+        metadata=_metadata(context, done, ("target", "files", "bytes", "elapsed_s")),
+        check_results=[told("drill_passed", failed + _wrong(done))],
+    )
+
+
+def _at_each(
+    context: dg.AssetExecutionContext, library: Library, work: Callable[[BackupTarget, Progress], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What ``work`` gives for each target of the settings, and in words where it failed.
+
+    Raises:
+        Failure: There is no target, or none could be worked on; only that is worth another try.
+    """
+    targets = library.settings.backup_targets
+    if not targets:
+        raise dg.Failure("No backup target is set: see THATDAM_BACKUP_TARGETS.", allow_retries=False)
+    done: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for wanted in targets:
+        try:
+            done.append(work(wanted, _logged(context, wanted.name)))
+        except ThatdamError as error:
+            context.log.error(f"{wanted.name}: {error}")
+            failed.append(f"{wanted.name}: {error}")
+    if not done:
+        raise dg.Failure("; ".join(failed))
+    return done, failed
+
+
+def _opened(library: Library, wanted: BackupTarget) -> Target:
+    return open_target(library.settings, wanted, library.ledger)
+
+
+def _logged(context: dg.AssetExecutionContext, name: str) -> Progress:
+    """Progress as log lines, at most one in ten seconds."""
+    last = time.monotonic()
+
+    def progress(done: int, total: int, _file: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            context.log.info(f"{name}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
+
+    return progress
+
+
+def _wrong(done: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['target']}: {one['what']}: {one['reason']} (good copy: {one['good copy']})"
+        for row in done
+        for one in row["wrong"]
+    ]
+
+
+def _metadata(
+    context: dg.AssetExecutionContext, done: Sequence[dict[str, Any]], columns: Sequence[str]
+) -> dict[str, Any]:
+    lines = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|" + "---|" * len(columns)]
+    for row in done:
+        cells = (f"{row[name]:.1f}" if isinstance(row[name], float) else plain(row[name]) for name in columns)
+        lines.append(f"| {' | '.join(cells)} |")
+    return {
+        "targets": dg.MetadataValue.md("\n".join(lines)),
+        "files": sum(row["files"] for row in done),
+        "bytes": sum(row["bytes"] for row in done),
+        "wrong": sum(len(row["wrong"]) for row in done),
+        "seconds": round(sum(row["elapsed_s"] for row in done), 3),
+        "run": dg.MetadataValue.dagster_run(context.run_id),
+    }

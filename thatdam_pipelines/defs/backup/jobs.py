@@ -1,0 +1,54 @@
+"""When backups run: every night, and the drill every week, once a target is set."""
+
+import dagster as dg
+
+from thatdam_pipelines.defs.automation import BACKUP_TAGS
+from thatdam_pipelines.settings import get_settings
+
+backup = dg.define_asset_job(
+    "backup",
+    selection=dg.AssetSelection.assets("backups"),
+    tags=BACKUP_TAGS,
+    description="Takes a snapshot at every target and applies its retention.",
+)
+
+audit_backups = dg.define_asset_job(
+    "audit_backups",
+    selection=dg.AssetSelection.assets("backup_audit"),
+    tags=BACKUP_TAGS,
+    description="Re-reads tonight's share of every target.",
+)
+
+drill_restore = dg.define_asset_job(
+    "drill_restore",
+    selection=dg.AssetSelection.assets("restore_drill"),
+    tags=BACKUP_TAGS,
+    description="Restores a random sample of every target and compares it.",
+)
+
+
+def _when_set() -> dg.RunRequest | dg.SkipReason:
+    if get_settings().backup_targets:
+        return dg.RunRequest()
+    return dg.SkipReason("No backup target is set: see THATDAM_BACKUP_TARGETS.")
+
+
+_RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+
+@dg.schedule(job=backup, cron_schedule="0 2 * * *", default_status=_RUNNING)
+def backup_daily() -> dg.RunRequest | dg.SkipReason:
+    """Takes snapshots every night at 02:00; skips while no target is set."""
+    return _when_set()
+
+
+@dg.schedule(job=audit_backups, cron_schedule="0 4 * * *", default_status=_RUNNING)
+def audit_nightly() -> dg.RunRequest | dg.SkipReason:
+    """Re-reads a share of every target every night at 04:00; skips while no target is set."""
+    return _when_set()
+
+
+@dg.schedule(job=drill_restore, cron_schedule="0 6 * * 0", default_status=_RUNNING)
+def drill_weekly() -> dg.RunRequest | dg.SkipReason:
+    """Restores a sample of every target on Sundays at 06:00; skips while no target is set."""
+    return _when_set()

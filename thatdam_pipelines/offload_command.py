@@ -1,0 +1,94 @@
+"""What `thatdam offload` does: the offload under a progress bar, the verdict in words, the ingest that may follow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
+
+from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
+from thatdam_pipelines.backup.report import write_reports
+from thatdam_pipelines.ingest_command import IngestResult, ingest_paths
+from thatdam_pipelines.settings import IngestMode, Settings
+
+
+@dataclass(frozen=True)
+class OffloadOutcome:
+    """An offload and what followed.
+
+    Args:
+        ingested: None when it was not asked for, or the first destination has no whole copy.
+        report_problems: Reports that could not be written.
+    """
+
+    offload: OffloadResult
+    ingested: IngestResult | None
+    report_problems: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        ingest = self.ingested.as_dict() if self.ingested else None
+        return {**self.offload.as_dict(), "report_problems": self.report_problems, "ingest": ingest}
+
+    def lines(self) -> Iterator[str]:
+        """The verdict, why, and where everything is; paths as they are."""
+        result = self.offload
+        size = f"{len(result.card.files)} files, {result.card.size_bytes / 1e9:.2f} GB"
+        verdict = "SAFE TO FORMAT" if result.is_safe else "NOT SAFE"
+        yield f"{verdict}: {result.card.root} ({size}) in {result.seconds:.1f} s"
+        for reason in result.reasons:
+            yield f"  {reason}"
+        for warning in result.warnings:
+            yield f"  {warning}"
+        for copy in result.copies:
+            if copy.failure is None:
+                earlier = f", {len(copy.earlier)} of them by an earlier run" if copy.earlier else ""
+                yield f"  {copy.folder}: {len(copy.records)} files verified{earlier}"
+        for path in result.card.left:
+            yield f"  left, made by the operating system: {path}"
+        for path in sorted({path for copy in result.copies for path in copy.unsayable}):
+            yield f"  verified, but no ASC MHL can name it: {path}"
+        for problem in self.report_problems:
+            yield f"  {problem}"
+        if self.ingested is not None:
+            yield f"  ingested: {len(self.ingested.media)} files, {len(self.ingested.failed)} failed"
+
+
+def run_offload(
+    settings: Settings,
+    card: Path,
+    destinations: list[Path],
+    console: Console,
+    *,
+    reverify: bool = False,
+    ingest: bool = False,
+    mode: IngestMode = "copy",
+) -> OffloadOutcome:
+    """Offload a card; with ``ingest`` then ingest what is at the first destination, if that has a whole copy.
+
+    Raises:
+        SettingsError: See ``offload``.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("offload", total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
+
+        result = offload(card, destinations, reverify=reverify, on_progress=show)
+    with console.status("Writing the report ..."):
+        problems = write_reports(result, settings)
+    first = result.copies[0]
+    ingested = None
+    if ingest and first.is_whole and first.folder is not None:
+        ingested = ingest_paths(settings, [first.folder], mode, wait=False, console=console)
+    return OffloadOutcome(result, ingested, problems)
