@@ -59,3 +59,19 @@ class QueryError(ThatdamError):
 
 class ModelError(ThatdamError):
     """An embedder cannot be loaded or its vectors cannot be trusted."""
+
+
+class CurationError(ThatdamError):
+    """A change to what people say of media cannot be made as asked; nothing was changed."""
+
+
+class UnknownMediaError(CurationError):
+    """Nothing of that id is in the library."""
+
+
+class TransitionError(CurationError):
+    """A state cannot follow the one that a medium is in."""
+
+
+class ConflictError(CurationError):
+    """Somebody else changed it meanwhile; nothing was changed."""

@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     audit_days: float = Field(30.0, gt=0, description="Days in which the nightly audit re-reads all of every target.")
     drill_files: int = Field(20, ge=1, description="Files that a restore drill restores and compares.")
 
+    free_tags: bool = Field(True, description="Tags that are not in the vocabulary may be given; they are added to it.")
+
     event_log_days: float = Field(30.0, gt=0, description="Days the logs of runs are kept. What was made is kept.")
 
     host: str = Field("127.0.0.1", description="Address servers bind to.")

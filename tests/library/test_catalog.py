@@ -18,7 +18,7 @@ from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.compaction import compact
 from thatdam_pipelines.library.exports import EXPORT_FOLDER, EXPORTS
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.ledger_tables import METADATA
+from thatdam_pipelines.library.ledger_metadata import METADATA
 from thatdam_pipelines.library.schemas import (
     EMBEDDINGS_L2,
     FAILURE_TABLES,

@@ -9,7 +9,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from thatdam_pipelines.errors import OverwriteError, StoreError
-from thatdam_pipelines.library.ledger_tables import METADATA, create_tables, frame_of, open_engine
+from thatdam_pipelines.library.ledger_metadata import METADATA
+from thatdam_pipelines.library.ledger_tables import create_tables, frame_of, open_engine
 
 SQLITE_NAME = "library.db"
 EXPORT_FOLDER = "database"

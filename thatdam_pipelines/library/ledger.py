@@ -9,8 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from thatdam_pipelines.library.albums import Albums
 from thatdam_pipelines.library.arrivals import Arrivals
 from thatdam_pipelines.library.copies import Copies
+from thatdam_pipelines.library.curation_ledger import CurationLedger
 from thatdam_pipelines.library.files import escape_name, replacing, unescape_name
 from thatdam_pipelines.library.ledger_tables import (
     CONTENTS,
@@ -22,6 +24,7 @@ from thatdam_pipelines.library.ledger_tables import (
     open_engine,
     portions,
 )
+from thatdam_pipelines.library.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Ledger(Arrivals):
         insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         super().__init__(engine, writer, insert)
         self.copies = Copies(engine, writer, insert)
+        self.curation = CurationLedger(engine, writer, insert)
+        self.vocabulary = Vocabulary(engine, writer, insert)
+        self.albums = Albums(engine, writer, insert)
 
     def close(self) -> None:
         """End the connections."""
@@ -185,7 +191,7 @@ class Ledger(Arrivals):
             connection.execute(self._insert(SETTINGS).values(key=key, value=value).on_conflict_do_nothing())
 
     def export(self, folder: Path) -> list[Path]:
-        """Write ``<folder>/{batches,files,folders}.parquet``, each whole and all of one moment, for the catalogue."""
+        """Write each exported table to ``<folder>/<name>.parquet``, whole and all of one moment, for the catalogue."""
         with self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

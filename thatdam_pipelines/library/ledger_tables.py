@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 import polars as pl
 import sqlalchemy as sa
 
+from thatdam_pipelines.library.curation_tables import CURATED
+from thatdam_pipelines.library.ledger_metadata import METADATA, UtcTime
+
 MOVED = "moved into the library"
 """Reason of a done file whose source is not there any more because the library took it."""
 T = TypeVar("T")
@@ -17,25 +20,10 @@ _BUSY_MS = 30_000
 _CREATE_LOCK = 0x7DA3
 
 
-class UtcTime(sa.TypeDecorator[datetime]):
-    """Aware datetimes, kept as UTC without a zone: the same in SQLite and Postgres."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
 def utc_of(raw: str | datetime) -> datetime:
     """A time as the database driver gives it (SQLite: text), as an aware datetime."""
     return (datetime.fromisoformat(raw) if isinstance(raw, str) else raw).replace(tzinfo=UTC)
 
-
-METADATA = sa.MetaData()
 
 FILES = sa.Table(
     "files",
@@ -149,7 +137,7 @@ AUDITS = sa.Table(
     sa.Column("wrong", sa.BigInteger, nullable=False),
     sa.Column("message", sa.Text, nullable=False, server_default=""),
 )
-EXPORTED = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS)
+EXPORTED = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, *CURATED)
 
 
 def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:
@@ -190,9 +178,11 @@ def frame_of(connection: sa.Connection, table: sa.Table) -> pl.DataFrame:
     schema = {column.name: _driver_dtype(column, sqlite) for column in table.c}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     times = [column.name for column in table.c if isinstance(column.type, UtcTime)]
+    days = [column.name for column in table.c if isinstance(column.type, sa.Date)]
     flags = [column.name for column in table.c if isinstance(column.type, sa.Boolean)]
     if sqlite:
         frame = frame.with_columns(pl.col(times).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us"))
+        frame = frame.with_columns(pl.col(days).str.to_date("%Y-%m-%d"))
     return frame.with_columns(pl.col(times).dt.replace_time_zone("UTC"), pl.col(flags).cast(pl.Boolean))
 
 
@@ -212,6 +202,8 @@ def _missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
 def _driver_dtype(column: sa.Column[Any], sqlite: bool) -> pl.DataType:
     if isinstance(column.type, UtcTime):
         return pl.String() if sqlite else pl.Datetime("us")
+    if isinstance(column.type, sa.Date):
+        return pl.String() if sqlite else pl.Date()
     if isinstance(column.type, sa.Boolean):
         return pl.Int64() if sqlite else pl.Boolean()
     if isinstance(column.type, sa.Float):
