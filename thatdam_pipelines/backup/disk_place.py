@@ -11,7 +11,7 @@ from pathlib import Path
 
 from thatdam_pipelines.backup.pace import Pace
 from thatdam_pipelines.backup.sound import require_content
-from thatdam_pipelines.errors import OfflineError, StoreError
+from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
 from thatdam_pipelines.library.checksum import BLOCK_BYTES, Digest, digest_open, open_regular, read_back
 from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
 
@@ -77,7 +77,7 @@ class DiskPlace:
         Raises:
             FileNotFoundError: There is none.
         """
-        with self._working(key):
+        with self._working(key, may_be_missing=True):
             descriptor = os.open(self.root / key, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -108,7 +108,7 @@ class DiskPlace:
             with self._working(key):
                 digest = self._copy(descriptor, source, part)
                 require_content(digest, blake3, source)
-                back = read_back(part)
+            back = self._read_back(part, key)
             if back != digest:
                 raise StoreError(self.root / key, "what was read back does not equal the file", "Check the disk.")
             with self._working(key):
@@ -187,6 +187,12 @@ class DiskPlace:
             os.close(copy)
         return digest
 
+    def _read_back(self, part: Path, key: str) -> Digest:
+        try:
+            return read_back(part)
+        except MediaError as error:
+            raise self._gone(key) if not part.exists() else self._broken(key, str(error)) from error
+
     def _name(self, part: Path, target: Path) -> None:
         """Name a verified file; one that is there already has the same content and stays."""
         if not target.parent.is_dir():
@@ -206,17 +212,25 @@ class DiskPlace:
             self._unsynced.add(target.parent)
 
     @contextlib.contextmanager
-    def _working(self, key: str) -> Iterator[None]:
+    def _working(self, key: str, may_be_missing: bool = False) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            if not self.root.is_dir():
-                raise OfflineError(
-                    self.root, "the backup target is not there", "Mount its disk, then run it again."
-                ) from None
-            raise
+        except FileNotFoundError as error:
+            if may_be_missing and self.root.is_dir():
+                raise
+            raise self._gone(key) from error
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            next_step = "Free space there, then run it again." if full else "Check the disk, then run it again."
-            cause = "the backup target is full" if full else f"it does not work ({error.strerror})"
-            raise StoreError(self.root / key, cause, next_step) from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                next_step = "Free space there, then run it again."
+                raise StoreError(self.root / key, "the backup target is full", next_step) from error
+            raise self._broken(key, error.strerror or str(error)) from error
+
+    def _gone(self, key: str) -> ThatdamError:
+        """The error for something that was there a moment ago."""
+        if not self.root.is_dir():
+            return OfflineError(self.root, "the backup target is not there", "Mount its disk, then run it again.")
+        cause = "what was just written there is gone: another disk may be mounted in its place"
+        return StoreError(self.root / key, cause, "Mount the target's disk, then run it again.")
+
+    def _broken(self, key: str, how: str) -> StoreError:
+        return StoreError(self.root / key, f"it does not work ({how})", "Check the disk, then run it again.")
