@@ -34,5 +34,4 @@ class RunHistory:
         ).records
         if not records:
             return None
-        address = f"http://{self._settings.host}:{self._settings.dagster_port}/runs/{records[0].run_id}"
-        return datetime.fromtimestamp(records[0].timestamp, UTC), address
+        return datetime.fromtimestamp(records[0].timestamp, UTC), self._settings.run_url(records[0].run_id)

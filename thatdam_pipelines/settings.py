@@ -223,6 +223,10 @@ class Settings(BaseSettings):
     def capture_dir(self) -> Path:
         return self.capture or self.home / "capture"
 
+    def run_url(self, run_id: str) -> str:
+        """Address of a run in the Dagster UI."""
+        return f"http://{self.host}:{self.dagster_port}/runs/{run_id}"
+
     @property
     def watched_folders(self) -> list[WatchedFolder]:
         """Every watched folder: home/incoming first, then those of ``watched``."""

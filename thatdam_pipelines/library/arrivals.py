@@ -220,9 +220,13 @@ class Arrivals:
         """One batch; None when there is no such."""
         return next(iter(self._batches(sa.select(BATCHES).where(BATCHES.c.batch_id == batch_id))), None)
 
-    def batches(self, limit: int | None = 100, *, state: BatchState | None = None) -> list[Batch]:
-        """The newest batches, newest first; only those in ``state``, if given."""
+    def batches(
+        self, limit: int | None = 100, *, state: BatchState | None = None, before: str | None = None
+    ) -> list[Batch]:
+        """The newest batches, newest first; only those in ``state``, and older than ``before``, if given."""
         newest = sa.select(BATCHES).order_by(BATCHES.c.batch_id.desc()).limit(limit)
+        if before is not None:
+            newest = newest.where(BATCHES.c.batch_id < before)
         return self._batches(newest if state is None else newest.where(BATCHES.c.state == state))
 
     def pending_batches(self) -> list[Batch]:

@@ -97,10 +97,17 @@ class Disk:
         return found.st_mtime_ns if found else None
 
     def read_bytes(self, key: str, limit: int) -> bytes:
+        return self._read(key, 0, limit)
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        return self._read(key, start, end - start)
+
+    def _read(self, key: str, start: int, length: int) -> bytes:
         path = self._existing(key)
         try:
             with path.open("rb") as stored:
-                return stored.read(limit)
+                stored.seek(start)
+                return stored.read(length)
         except OSError as error:
             raise _damaged(path, f"it cannot be read ({error.strerror})") from error
 

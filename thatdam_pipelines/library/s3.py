@@ -106,6 +106,10 @@ class Bucket:
             # A range of an object without bytes is an error in S3.
             return bytes(self._files.cat_file(self.path(key), start=0, end=limit)) if self.size(key) else b""
 
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        with self._reaching(key):
+            return bytes(self._files.cat_file(self.path(key), start=start, end=end)) if start < end else b""
+
     def digest(self, key: str) -> Digest:
         hasher = Hasher()
         with self._reaching(key), self._files.open(self.path(key), "rb", block_size=2 * BLOCK_BYTES) as stored:

@@ -30,6 +30,7 @@ class Place(Protocol):
     def size(self, key: str) -> int | None: ...
     def modified_ns(self, key: str) -> int | None: ...
     def read_bytes(self, key: str, limit: int) -> bytes: ...
+    def read_range(self, key: str, start: int, end: int) -> bytes: ...
     def digest(self, key: str) -> Digest: ...
     def publish_dir(self, folder: Path, key: str) -> None: ...
     def is_published(self, key: str) -> bool: ...
@@ -145,6 +146,15 @@ class Store:
             StoreError: There is no such file.
         """
         return self._place.read_bytes(key, limit)
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes of a file from ``start`` on, ``end`` not included; fewer where it ends before.
+
+        Raises:
+            OfflineError: The store cannot be reached.
+            StoreError: There is no such file.
+        """
+        return self._place.read_range(key, start, end)
 
     def digest(self, key: str) -> Digest:
         """The checksums of a stored file, read back from the disk or the server.

@@ -69,6 +69,11 @@ class VectorIndex:
     def _connection(self) -> Connection:
         return Connection(self.settings, self._wait_s)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a server has the folder, so that others can read it while this is open. Opens it."""
+        return self._connection.is_server
+
     def close(self) -> None:
         """Let the vectors go, for other processes to open."""
         self._collections.clear()
@@ -127,6 +132,21 @@ class VectorIndex:
             ids = collection.get(where={"media_id": _media_id(item_id)}, include=[])["ids"]
             found = [known for known in ids if _item_id(known) == item_id][:1]
             return list(collection.get(ids=found, include=["embeddings"])["embeddings"]) if found else []
+
+        vectors = self._asked(space, level, find)
+        return np.asarray(vectors[0], dtype=np.float32) if vectors else None
+
+    def nearest_in_time(self, space: str, level: str, media_id: str, time_s: float) -> npt.NDArray[np.float32] | None:
+        """The vector of the item of a media that begins nearest to ``time_s``; None when none is in the index."""
+
+        def find(collection: Any) -> list[npt.NDArray[np.float32]]:
+            found = collection.get(where={"media_id": media_id}, include=["metadatas"])
+            away = {
+                known: abs(facts["start_s"] - time_s)
+                for known, facts in zip(found["ids"], found["metadatas"], strict=True)
+            }
+            nearest = sorted(away, key=away.__getitem__)[:1]
+            return list(collection.get(ids=nearest, include=["embeddings"])["embeddings"]) if nearest else []
 
         vectors = self._asked(space, level, find)
         return np.asarray(vectors[0], dtype=np.float32) if vectors else None

@@ -41,22 +41,39 @@ KEPT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
+class Instant:
+    """A time in a clip, in seconds; of a still, 0."""
+
+    media_id: str
+    time_s: float
+
+
+@dataclass(frozen=True)
 class Query:
     """What is looked for.
 
     Args:
-        text: Words; may be empty when ``image`` is given.
+        text: Words; may be empty when ``image`` or ``like`` is given.
         image: Picture that moments should look like.
+        like: Instant of the library that other moments should look like.
         level: Files (l0), frames (l1), scenes (l2), or all.
         where: SQL condition over the view ``media``.
+        among: Only these media.
         limit: Most moments given.
     """
 
     text: str = ""
     image: Path | None = None
+    like: Instant | None = None
     level: Level = "any"
     where: str | None = None
+    among: frozenset[str] | None = None
     limit: int = 20
+
+    @property
+    def shows(self) -> bool:
+        """Whether it holds something to look at."""
+        return self.image is not None or self.like is not None
 
 
 @dataclass(frozen=True)
@@ -119,22 +136,24 @@ class Searcher:
         """The moments that fit ``query``.
 
         Raises:
-            QueryError: Neither words nor a picture are given, the picture cannot be read, or the condition is wrong.
+            QueryError: Neither words nor a picture are given, the picture cannot be read, the condition is wrong, or
+                the instant to look like has no vector.
         """
-        if not query.text.strip() and query.image is None:
+        if not query.text.strip() and not query.shows:
             raise QueryError("search", "there is nothing to look for", "Give words, --image FILE, or both.")
-        among = self._filter(query.where)
+        among = self._filter(query)
         notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}", *self._serving.notes]
         evidence = []
         if among is None or among:
             evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among, notes)]
         return SearchResult(self._moments(query, evidence, notes), self.embedder.name, notes)
 
-    def _filter(self, where: str | None) -> set[str] | None:
-        if where is None:
-            return None
-        rows = catalog.run_sql(self.settings, f"SELECT media_id FROM media WHERE (\n{where}\n)")
-        return set(rows["media_id"])
+    def _filter(self, query: Query) -> set[str] | None:
+        if query.where is None:
+            return None if query.among is None else set(query.among)
+        rows = catalog.run_sql(self.settings, f"SELECT media_id FROM media WHERE (\n{query.where}\n)")
+        fitting = set(rows["media_id"])
+        return fitting if query.among is None else fitting & query.among
 
     def _by_vector(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         levels = list(SOURCES) if query.level == "any" else [query.level]
@@ -142,13 +161,14 @@ class Searcher:
         if not any(counts.get(level, 0) for level in levels):
             notes.append(f"Nothing is indexed in the vector space {self.embedder.space} yet.")
             return []
-        if not self.embedder.has_text and query.image is None:
+        if not self.embedder.has_text and not query.shows:
             return []
         vector, plain = self._query_vector(query)
         found = [
             _looks_alike(level, hit, float((plain @ hit.vector).max()))
             for level in levels
             for hit in self.vectors.query(self.embedder.space, level, vector, query.limit * CANDIDATES, among)
+            if query.like is None or not _covers(hit, query.like)
         ]
         best = max((item.strength for item in found), default=0.0)
         return [item for item in found if item.strength >= max(LEAST_RISE, KEPT_SHARE * best)]
@@ -161,11 +181,25 @@ class Searcher:
                 self.embedder.embed_images([_picture(query.image, self.embedder.input_size, self.settings)])[0]
             )
             plain.append(self._plain_pictures)
+        if query.like is not None:
+            parts.append(self._vector_at(query.like))
+            plain.append(self._plain_pictures)
         if query.text.strip() and self.embedder.has_text:
             parts.append(self.embedder.embed_text([query.text])[0])
             plain.append(self._plain_words)
         vector = np.mean(parts, axis=0)
         return (vector / np.linalg.norm(vector)).astype(np.float32), np.concatenate(plain)
+
+    def _vector_at(self, instant: Instant) -> npt.NDArray[np.float32]:
+        """The vector of the frame nearest to an instant; where no frame has one, that of the file."""
+        space = self.embedder.space
+        near = self.vectors.nearest_in_time(space, "l1", instant.media_id, instant.time_s)
+        if near is None:
+            near = self.vectors.vector_of(space, "l0", instant.media_id)
+        if near is None:
+            cause = f"nothing of it is indexed in the vector space {space}"
+            raise QueryError(instant.media_id, cause, "See its stages in `thatdam explain`.")
+        return near
 
     def _by_text(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         if not query.text.strip():
@@ -220,6 +254,14 @@ def _bounds(span: Span, place: Place) -> tuple[float, float]:
     if span.level == "l0":
         return 0.0, place.duration_s
     return span.start_s, min(span.end_s, place.duration_s)
+
+
+def _covers(hit: Hit, instant: Instant) -> bool:
+    """Whether a hit is what is looked like itself: its scene, its second or its file."""
+    if hit.media_id != instant.media_id:
+        return False
+    end_s = hit.start_s + FRAME_SPAN_S if hit.level == "l1" else hit.end_s
+    return hit.level == "l0" or hit.start_s - FRAME_SPAN_S < instant.time_s < end_s or hit.start_s == instant.time_s
 
 
 def _looks_alike(level: str, hit: Hit, floor: float) -> Evidence:

@@ -1,1 +1,1 @@
-"""What thatdam serves over HTTP on loopback."""
+"""The web application: REST API and Explorer."""

@@ -1,70 +1,61 @@
-"""Posters, hover sprites and proxies over HTTP, so that the Dagster UI and people can see clips."""
+"""The web application: the REST API, and the Explorer's pages on top of it."""
 
-from io import BytesIO
-from mimetypes import guess_type
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-import polars as pl
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
 
-from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import PROXIES
 from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.web import batches, derivatives, media, pages, search, status
+from thatdam_pipelines.web.context import Context
+from thatdam_pipelines.web.guard import Guard
+from thatdam_pipelines.web.problems import ProblemDetails, install_problems
 
-THUMBNAIL_WIDTH = 240
-COLUMN_OF = {
-    "poster.jpg": "poster_path",
-    "thumbnail.jpg": "poster_path",
-    "sprite.jpg": "sprite_path",
-    "sprite.vtt": "sprite_vtt_path",
-    "proxy": "proxy_path",
-    "audio.wav": "audio_path",
-}
-
-CACHED = {"Cache-Control": "max-age=86400"}
+STATIC = Path(__file__).parent / "static"
+ROUTERS = (status.router, search.router, media.router, derivatives.router, batches.router, pages.router)
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application. Answers only for loopback host names, so that no web page elsewhere can reach it."""
-    library = Library(settings)
+def create_app(settings: Settings) -> FastAPI:
+    """The application over the library of ``settings``.
 
-    def health(_request: Request) -> Response:
-        return JSONResponse({"status": "ok", "service": "thatdam"})
+    Answers only requests that name a host of this machine, so that no web page elsewhere can reach it.
+    """
+    context = Context(settings)
 
-    def derivative(request: Request) -> Response:
-        media_id, name = request.path_params["media_id"], request.path_params["name"]
-        path = _derivative_path(library, media_id, name)
-        if path is None:
-            return JSONResponse({"error": f"no {name} of {media_id}"}, status_code=404)
-        if name == "thumbnail.jpg":
-            return Response(_thumbnail(library.store.read_bytes(path)), media_type="image/jpeg", headers=CACHED)
-        if library.store.is_local:
-            return FileResponse(library.store.url(path), headers=CACHED)
-        return Response(library.store.read_bytes(path), media_type=guess_type(path)[0], headers=CACHED)
+    @asynccontextmanager
+    async def open_library(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.close()
 
-    return Starlette(
-        routes=[Route("/health", health), Route("/media/{media_id}/{name}", derivative)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])],
+    app = FastAPI(
+        title="thatdam",
+        description="Search, browse and run a media library. Refusals are problem details (RFC 9457).",
+        version=version("thatdam"),
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        lifespan=open_library,
     )
+    app.state.context = context
+    install_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    uploads = {"/api/v1/search": search.PICTURE_BYTES + 64 * 1024}
+    app.add_middleware(Guard, settings=settings, upload_paths=uploads)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
 
 
-def _derivative_path(library: Library, media_id: str, name: str) -> str | None:
-    column, batch_id = COLUMN_OF.get(name), library.ledger.content_batch(media_id)
-    if column is None or batch_id is None:
-        return None
-    rows = library.tables.read(PROXIES, batch_id).filter(pl.col("media_id") == media_id)
-    return next(iter(rows[column].to_list()), None)
-
-
-def _thumbnail(poster: bytes) -> bytes:
-    from PIL import Image
-
-    with Image.open(BytesIO(poster)) as picture:
-        picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
-        out = BytesIO()
-        picture.save(out, "JPEG", quality=80)
-    return out.getvalue()
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema

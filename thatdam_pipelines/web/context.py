@@ -1,0 +1,86 @@
+"""What the routes of one application share: the open library, the searcher, what Dagster remembers."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.search.search import Query, Searcher, SearchResult
+from thatdam_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from thatdam_pipelines.run_history import RunHistory
+
+
+class Context:
+    """One open library. Whatever is heavy opens when it is first asked for; safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library(settings)
+        self._open = ExitStack()
+        self._vectors = threading.Lock()
+        self._history_opens = threading.Lock()
+        self._history: RunHistory | None = None
+        self._searcher: Searcher | None = None
+        self._serving: object = None
+
+    def search(self, query: Query) -> SearchResult:
+        """What ``Searcher.search`` finds. The model is loaded by the first call and stays.
+
+        Raises:
+            QueryError: As ``Searcher.search``.
+            ModelError: The embedder that serves cannot be opened.
+            OfflineError: Another process holds the vectors.
+        """
+        with self.vectors():
+            searcher = self._open_searcher()
+            try:
+                return searcher.search(query)
+            finally:
+                if not searcher.vectors.is_shared:
+                    # Alone with the folder of vectors, we would keep every run from writing to it.
+                    searcher.close()
+
+    @contextmanager
+    def vectors(self) -> Iterator[None]:
+        """Be the only thread of this process that opens the vectors."""
+        with self._vectors:
+            yield
+
+    def last_run(self, stage: str, batch_id: str) -> tuple[datetime, str] | None:
+        """As ``RunHistory.last_run``."""
+        from thatdam_pipelines.run_history import RunHistory
+
+        with self._history_opens:
+            if self._history is None:
+                self._history = self._open.enter_context(RunHistory(self.settings))
+        return self._history.last_run(stage, batch_id)
+
+    def _open_searcher(self) -> Searcher:
+        from thatdam_pipelines.embed.spaces import served
+
+        serving = served(self.library.ledger)
+        if self._searcher is None or serving != self._serving:
+            if self._searcher is not None:
+                self._searcher.close()
+            self._searcher, self._serving = Searcher(self.settings), serving
+        return self._searcher
+
+    def close(self) -> None:
+        if self._searcher is not None:
+            self._searcher.close()
+        self._open.close()
+        self.library.close()
+
+
+def context_of(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+Shared = Annotated[Context, Depends(context_of)]
+"""Parameter of a route: what the application shares."""

@@ -1,0 +1,264 @@
+"""What the API answers with: documented shapes. Times are UTC, names carry their unit."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel, Field
+
+MediaId = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{32}$",
+        description="First 32 hex digits of the BLAKE3 of the content.",
+        examples=["0f343b0931126a20f133d67c2b018a3b"],
+    ),
+]
+Cursor = Annotated[str | None, Field(max_length=2000, description="`next_cursor` of the page before.")]
+
+
+class Links(BaseModel):
+    """Addresses below this server. Those of what was not made answer 404."""
+
+    self: str = Field(examples=["/api/v1/media/0f343b0931126a20f133d67c2b018a3b"])
+    page: str = Field(description="The clip's page in the Explorer.")
+    poster: str
+    thumbnail: str
+    sprite: str
+    sprite_vtt: str
+    proxy: str
+    scenes: str
+    original: str
+
+
+class Clip(BaseModel):
+    """A file of the library in short."""
+
+    media_id: str
+    name: str = Field(examples=["GX010042.MP4"])
+    kind: str = Field(examples=["video"])
+    status: str = Field(description="stored, probed, proxied, ready, failed or sidecar.", examples=["ready"])
+    shot_utc: datetime = Field(description="When it was shot; else when it was changed, else when it came.")
+    first_seen_utc: datetime
+    duration_s: float | None
+    display_width: int | None
+    display_height: int | None
+    resolution: str | None = Field(examples=["4k"])
+    codec: str | None = Field(examples=["hevc"])
+    frame_rate_fps: float | None
+    hdr: str | None
+    timecode: str | None
+    camera: str | None = Field(examples=["GoPro HERO12 Black"])
+    has_audio: bool
+    size_bytes: int
+    folder: str
+    album: str | None
+    category: str | None
+    batch_id: str
+    scenes: int
+    take_id: str | None
+    offline: bool
+    backed_up: bool
+    failed_stage: str | None
+    failed_reason: str | None
+    links: Links
+
+
+class ClipPage(BaseModel):
+    """Some clips, and where the next page begins."""
+
+    items: list[Clip]
+    total: int = Field(description="Clips that fit the filters.")
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
+
+
+class FoundMoment(BaseModel):
+    """A stretch of a clip that answers a search, and why."""
+
+    media_id: str
+    path: str = Field(description="Path it came from.")
+    start_s: float
+    end_s: float
+    score: float = Field(description="0 to 1; 1 means first by every source that had something to say.")
+    level: str = Field(description="l2 a scene, l1 frames, l0 the whole file.")
+    reasons: list[str] = Field(description="Why it is here, one sentence a source.")
+    take_id: str | None
+    take_start_s: float | None
+    take_end_s: float | None
+    clip: Clip | None = Field(description="The file in short; null while the catalogue does not know it yet.")
+    links: Links
+
+
+class FoundMoments(BaseModel):
+    """Moments, best first."""
+
+    items: list[FoundMoment]
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
+    embedder: str = Field(description="The embedder that answered.")
+    notes: list[str] = Field(description="What people should know about the answer.")
+
+
+class FacetValue(BaseModel):
+    value: str
+    count: int = Field(description="Clips there would be with this value chosen.")
+
+
+class Facets(BaseModel):
+    """For each filter, what it could be set to."""
+
+    facets: dict[str, list[FacetValue]]
+
+
+class CopyFacts(BaseModel):
+    """A place where the content is kept."""
+
+    target: str = Field(description="library, or the backup target's name.")
+    volume: str
+    offsite: bool
+    state: str = Field(description="verified, damaged or missing.")
+    reason: str
+    verified_utc: datetime | None
+
+
+class Failure(BaseModel):
+    stage: str
+    reason: str
+    next_step: str
+    failed_utc: datetime
+
+
+class MediaDetail(BaseModel):
+    """Everything known of one content, read from the tables as they are now."""
+
+    media_id: str
+    batch_id: str
+    name: str
+    kind: str
+    size_bytes: int
+    blake3: str
+    xxh128: str
+    first_seen_utc: datetime
+    facts: dict[str, Any] | None = Field(description="Columns of the table probes; null before it is probed.")
+    streams: list[dict[str, Any]] = Field(description="Rows of the table streams.")
+    locations: list[dict[str, Any]] = Field(description="Rows of the table locations: every place of it.")
+    copies: list[CopyFacts]
+    proxy: dict[str, Any] | None = Field(description="Columns of the table proxies; null before it is made.")
+    tags: list[dict[str, Any]] = Field(description="Words a machine gave to it and to its scenes.")
+    failures: list[Failure]
+    links: Links
+
+
+class SceneFacts(BaseModel):
+    scene_id: str
+    scene_index: int
+    start_s: float
+    end_s: float
+    transition_in: str
+    hero_s: float
+    brightness: float | None
+    motion: float | None
+    tags: list[str]
+
+
+class Scenes(BaseModel):
+    items: list[SceneFacts]
+
+
+class Stage(BaseModel):
+    """What one stage knows of the file."""
+
+    stage: str = Field(examples=["proxies"])
+    state: str = Field(description="done, failed, missing, or not needed.")
+    recipe: str
+    at_utc: datetime | None
+    run_url: str = Field(description="That run in Dagster.")
+    reason: str
+    next_step: str
+
+
+class Stages(BaseModel):
+    """The lineage of a file: every stage in the order of work."""
+
+    items: list[Stage]
+
+
+class BatchFacts(BaseModel):
+    """An arrival."""
+
+    batch_id: str = Field(examples=["20261120T101500-1f2e3d4c"])
+    root: str = Field(description="Folder it came from.")
+    mode: str
+    album: str | None
+    category: str | None
+    created_utc: datetime
+    finished_utc: datetime | None
+    state: str = Field(description="claimed, running, done or failed.")
+    run_id: str | None
+    run_url: str | None
+    files: int
+    bytes: int
+
+
+class BatchPage(BaseModel):
+    items: list[BatchFacts]
+    next_cursor: str | None
+
+
+class BatchFile(BaseModel):
+    rel_path: str
+    size_bytes: int
+    state: str
+    reason: str
+
+
+class BatchDetail(BatchFacts):
+    """An arrival, its files and which stages have run on it."""
+
+    items: list[BatchFile]
+    stages: dict[str, bool]
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["ok"])
+    service: str = Field(examples=["thatdam"])
+
+
+class MimeCount(BaseModel):
+    mime: str
+    count: int
+    size: int
+
+
+class BatchCount(BaseModel):
+    batch: str
+    count: int
+
+
+class Stats(BaseModel):
+    """The library in numbers."""
+
+    total_files: int
+    total_size_bytes: int
+    by_mime: list[MimeCount]
+    by_batch: list[BatchCount]
+
+
+def links_of(media_id: str) -> Links:
+    """Where everything of a clip is, on this server."""
+    base = f"/api/v1/media/{media_id}"
+    return Links(
+        self=base,
+        page=f"/clips/{media_id}",
+        poster=f"{base}/poster.jpg",
+        thumbnail=f"{base}/thumbnail.jpg",
+        sprite=f"{base}/sprite.jpg",
+        sprite_vtt=f"{base}/sprite.vtt",
+        proxy=f"{base}/proxy",
+        scenes=f"{base}/scenes",
+        original=f"{base}/original",
+    )
+
+
+def clip_of(row: dict[str, Any]) -> Clip:
+    """A row of the view ``clips`` as the API gives it."""
+    return Clip.model_validate(row | {"links": links_of(row["media_id"])})
