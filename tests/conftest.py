@@ -1,8 +1,11 @@
 """What every test may use: settings of a throwaway home, a real Postgres and a real S3 server."""
 
 import os
+import re
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +106,8 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """Address of a real S3 server on loopback."""
+def moto_server() -> Iterator[str]:
+    """Address of a real S3 server on loopback, moto's."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -114,14 +117,46 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of another one, of different make: rclone, which serves a folder."""
+    folder = tmp_path_factory.mktemp("rclone")
+    program = [str(Path(sys.executable).with_name("rclone")), "serve", "s3", str(folder), "--config", os.devnull]
+    log = folder.with_suffix(".log")
+    with log.open("w") as said:
+        server = subprocess.Popen([*program, "--addr", "127.0.0.1:0", "--auth-key", "key,secret"], stderr=said)
+    while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+        assert server.poll() is None, log.read_text()
+        time.sleep(0.05)
+    yield found[0]
+    server.terminate()
+    server.wait()
+
+
+S3_SERVERS = ("moto", "rclone")
+
+
+@pytest.fixture(scope="session")
+def s3_server(request: pytest.FixtureRequest) -> str:
+    """Address of an S3 server: moto's, or that which a test names as an indirect parameter."""
+    return str(request.getfixturevalue(f"{getattr(request, 'param', 'moto')}_server"))
+
+
 @pytest.fixture
-def s3_settings(settings: Settings, s3_server: str, tmp_path: Path) -> Settings:
-    """Settings whose media store is a fresh bucket on the session's S3 server."""
+def in_bucket(settings: Settings, tmp_path: Path) -> Callable[[str], Settings]:
+    """Gives settings whose media store is a fresh bucket on the S3 server with that address."""
     import s3fs
 
-    bucket = f"media-{abs(hash(tmp_path)):x}"
-    made = settings.model_copy(
-        update={"s3_endpoint": s3_server, "s3_key": "key", "s3_secret": "secret", "media": f"s3://{bucket}/library"}
-    )
-    s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=s3_server).mkdir(bucket)
+    def made(server: str) -> Settings:
+        bucket = f"media-{abs(hash(tmp_path)):x}"
+        s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=server).mkdir(bucket)
+        access = {"s3_endpoint": server, "s3_key": "key", "s3_secret": "secret"}
+        return settings.model_copy(update=access | {"media": f"s3://{bucket}/library"})
+
     return made
+
+
+@pytest.fixture
+def s3_settings(in_bucket: Callable[[str], Settings], s3_server: str) -> Settings:
+    """Settings whose media store is a fresh bucket on the test's S3 server."""
+    return in_bucket(s3_server)

@@ -336,6 +336,7 @@ def _said_prune(report: dict[str, Any]) -> list[str]:
     done = "would be removed" if report["dry_run"] else "removed"
     said = f"{report['target']}: {len(report['removed'])} snapshots and {report['objects']} contents "
     said += f"({_size(report['bytes'])}) {done}, {len(report['kept'])} snapshots stay"
+    said += f", {report['unfinished']} unfinished copies {done}" if report["unfinished"] else ""
     return [said + (f", {report['kept_last']} contents stay as last copies" if report["kept_last"] else "")]
 
 

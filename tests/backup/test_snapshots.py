@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import S3_SERVERS
 from thatdam_pipelines.backup.manifest import list_snapshots, open_manifest, read_lines
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
@@ -214,6 +215,7 @@ def test_one_damaged_manifest_costs_nothing_and_two_are_told(
         lines_of(target)
 
 
+@pytest.mark.parametrize("s3_server", S3_SERVERS, indirect=True)
 def test_an_s3_bucket_holds_the_same_snapshot(s3_settings: Settings, settings: Settings, tmp_path: Path) -> None:
     settings = s3_settings.model_copy(update={"media": None})
     bucket = str(s3_settings.media).removesuffix("/library")

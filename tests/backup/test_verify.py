@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import S3_SERVERS
+from thatdam_pipelines.backup.contents import originals
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import open_target
 from thatdam_pipelines.backup.verify import VerifyReport, verify_originals
@@ -105,3 +107,28 @@ def test_samples_get_round_to_every_original(library: Library, tmp_path: Path) -
     assert sizes[:4] == [1] * 4, "an original at a time, as the share is"
     read = [copy for copy in library.ledger.copies.oldest("library") if copy.verified_utc]
     assert len(read) == 5
+
+
+@pytest.mark.parametrize("s3_server", S3_SERVERS, indirect=True)
+def test_heal_puts_originals_back_into_a_bucket_too(s3_settings: Settings, tmp_path: Path) -> None:
+    disk = BackupTarget(name="disk", url=str(tmp_path / "disk"))
+    for name in ("0.MOV", "1.MOV", "2.MOV"):
+        (tmp_path / "card").mkdir(exist_ok=True)
+        (tmp_path / "card" / name).write_bytes(name.encode() * 100)
+    with Library(s3_settings) as library:
+        for batch in claim_paths(library, [tmp_path / "card"], "copy"):
+            ingest_batch(library, batch)
+        take_snapshot(library, disk)
+        keys = {source.path.rpartition("/")[2]: source.place for source in originals(library)}
+        for name, rotten in (("1.MOV", b"rotten"), ("2.MOV", None)):
+            library.store.take_out(keys[name], tmp_path / f"taken-{name}")
+            if rotten:
+                (tmp_path / "rotten").write_bytes(rotten)
+                library.store.put(tmp_path / "rotten", keys[name])
+        targets = [open_target(s3_settings, disk, library.ledger)]
+        report = verify_originals(library, heal_from=targets)
+        assert [one["path"].rpartition("/")[2] for one in report.wrong] == ["1.MOV", "2.MOV"] and not report.unhealed
+        assert not verify_originals(library).wrong
+        assert library.store.read_bytes(keys["1.MOV"]) == b"1.MOV" * 100
+    (aside,) = (s3_settings.quarantine_dir / "damaged").iterdir()
+    assert aside.read_bytes() == b"rotten"

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import S3_SERVERS
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.settings import Settings
 
+pytestmark = pytest.mark.parametrize("s3_server", S3_SERVERS, indirect=True)
 KEY = "raw/2026/11/20/20261120T210509-0a1b2c3d/CARD/clip.mov"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import S3_SERVERS
 from thatdam_pipelines.errors import ChangedError, MediaError, OfflineError, OverwriteError, StoreError
 from thatdam_pipelines.library import disk
 from thatdam_pipelines.library.checksum import digest_file
@@ -20,10 +21,11 @@ BATCH = "20261120T210509-0a1b2c3d"
 KEY = f"raw/2026/11/20/{BATCH}/CARD/clip.mov"
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", *S3_SERVERS])
 def store(request: pytest.FixtureRequest, settings: Settings) -> Store:
-    if request.param == "s3":
-        settings = request.getfixturevalue("s3_settings")
+    if request.param != "disk":
+        server = request.getfixturevalue(f"{request.param}_server")
+        settings = request.getfixturevalue("in_bucket")(server)
     return Store(settings.media_url, settings)
 
 

@@ -153,8 +153,13 @@ class DiskPlace:
             for folder in folders:
                 fsync_dir(folder)
 
-    def clean(self) -> None:
-        """Remove what killed processes of this machine left half-written, and what others left a week ago."""
+    def clean(self, *, dry_run: bool = False) -> int:
+        """Remove what killed processes of this machine left half-written, and what others left a week ago.
+
+        Returns:
+            How many files.
+        """
+        removed = 0
         here = f"{os.uname().nodename}."
         for name, _, modified in list(self.list(PARTS)):
             pid = name.removeprefix(here).partition(".")[0]
@@ -162,8 +167,10 @@ class DiskPlace:
                 stale = int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists()
             else:
                 stale = time.time() - modified > _STALE_S
-            if stale:
+            removed += stale
+            if stale and not dry_run:
                 self.remove(f"{PARTS}/{name}")
+        return removed
 
     def _part(self) -> Path:
         folder = self.root / PARTS

@@ -27,6 +27,7 @@ class PruneReport:
 
     Args:
         kept_last: Contents that no snapshot names and that stay: no other good copy of them is known.
+        unfinished: Copies that were broken off and that nobody goes on with.
     """
 
     target: str
@@ -37,6 +38,7 @@ class PruneReport:
     kept_last: int
     elapsed_s: float
     dry_run: bool
+    unfinished: int = 0
     kept_last_contents: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def prune(
             doomed, last = _unnamed(library, target, named, freed, grace_s)
             if not dry_run:
                 _remove(library, target, gone, doomed, now or datetime.now(UTC))
+        unfinished = target.place.clean(dry_run=dry_run)
     return PruneReport(
         target=target.name,
         kept=[name.snapshot_id for name in stay],
@@ -74,6 +77,7 @@ def prune(
         kept_last=len(last),
         elapsed_s=time.monotonic() - began,
         dry_run=dry_run,
+        unfinished=unfinished,
         kept_last_contents=last[:100],
     )
 

@@ -1,6 +1,7 @@
-"""A backup target on a server: S3, or whatever else fsspec can reach."""
+"""A backup target on a server: whatever fsspec can reach. S3 is ``BucketPlace``."""
 
 import contextlib
+import errno
 import io
 import os
 import time
@@ -15,8 +16,9 @@ from thatdam_pipelines.library.checksum import Digest, Hasher, digest_open, open
 from thatdam_pipelines.settings import Settings
 
 PART_BYTES = 16 * 2**20
-"""Larger files are sent in parts of this size."""
+"""Larger files are sent in parts of this size, and read so many bytes at a time."""
 _ATTEMPTS = 5
+_SLOWEST_BYTES_PER_S = 16 * 2**10
 T = TypeVar("T")
 
 
@@ -26,6 +28,8 @@ class RemotePlace:
     workers = 8
     pause_s = 0.2
     """Seconds before the second attempt; each further pause is twice as long, up to 5 s."""
+    time_limit_s = 60.0
+    """Longest a request may take, and besides as long as its bytes take at 16 KiB a second."""
 
     def __init__(self, url: str, settings: Settings, pace: Pace) -> None:
         self.url = url.rstrip("/")
@@ -34,39 +38,29 @@ class RemotePlace:
         self._opened: tuple[Any, str] | None = None
 
     def exists(self) -> bool:
-        """Whether the bucket or folder is there."""
-        files, path = self._files()
-        if self.url.startswith("s3://"):
-            bucket = path.partition("/")[0]
-            self._trying("", lambda: files.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1))
-            return True
-        return bool(self._trying("", lambda: files.exists(path)))
+        """Whether the folder is there."""
+        return bool(self._ask("", "exists", self._path()))
 
     def is_empty(self) -> bool:
-        files, path = self._files()
         try:
-            return not self._trying("", lambda: files.ls(path, detail=False, refresh=True))
+            return not self._ask("", "ls", self._path(), detail=False, refresh=True)
         except FileNotFoundError:
             return True
 
     def create(self) -> None:
-        """Make the folder; a bucket is never made."""
-        if not self.url.startswith("s3://"):
-            files, path = self._files()
-            self._trying("", lambda: files.makedirs(path, exist_ok=True))
+        """Make the folder."""
+        self._ask("", "makedirs", self._path(), exist_ok=True)
 
     def size(self, key: str) -> int | None:
-        files, path = self._files(key)
         try:
-            return int(self._trying(key, lambda: files.info(path))["size"])
+            return int(self._ask(key, "info", self._path(key))["size"])
         except FileNotFoundError:
             return None
 
     def list(self, folder: str) -> Iterator[tuple[str, int, float]]:
         """Name, size in bytes and modification time (s since 1970) of the objects in a folder."""
-        files, path = self._files(folder)
         try:
-            found = self._trying(folder, lambda: files.ls(path, detail=True, refresh=True))
+            found = self._ask(folder, "ls", self._path(folder), detail=True, refresh=True)
         except FileNotFoundError:
             return
         for entry in found:
@@ -82,10 +76,8 @@ class RemotePlace:
         size = self.size(key)
         if size is None:
             raise FileNotFoundError(key)
-        files, path = self._files(key)
         for start in range(0, size, PART_BYTES):
-            end = min(size, start + PART_BYTES)
-            block = self._trying(key, lambda start=start, end=end: _range(files, path, start, end))  # type: ignore[misc]
+            block = self._range(key, start, min(size, start + PART_BYTES))
             self._pace.wait(len(block))
             yield block
 
@@ -118,55 +110,79 @@ class RemotePlace:
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small object, in the place of one that is there."""
-        files, path = self._files(key)
-        self._trying(key, lambda: files.pipe_file(path, content))
+        self._ask(key, "pipe_file", self._path(key), content, size_bytes=len(content))
 
     def remove(self, key: str) -> None:
-        files, path = self._files(key)
         with contextlib.suppress(FileNotFoundError):
-            self._trying(key, lambda: files.rm_file(path))
+            self._ask(key, "rm_file", self._path(key))
 
     def move(self, key: str, to: str) -> None:
         """Give an object another name."""
-        files, path = self._files(key)
-        _, target = self._files(to)
-        self._trying(key, lambda: files.cp_file(path, target))
+        size = self.size(key) or 0
+        self._ask(key, "cp_file", self._path(key), self._path(to), size_bytes=size)
         self.remove(key)
 
     def flush(self) -> None:
         """Nothing to do: an object is durable when the server has answered."""
 
-    def clean(self) -> None:
-        """Nothing to do: what is half sent is no object. A lifecycle rule of the bucket drops the parts."""
+    def clean(self, *, dry_run: bool = False) -> int:
+        """Nothing to do: what is half sent is no object."""
+        return 0
 
     def _send(self, source: Path, key: str, blake3: str | None) -> Digest:
         """Send a file whole or not at all: only when it was read to its end unchanged does the object appear."""
-        files, path = self._files(key)
+        descriptor = open_regular(source)
+        try:
+            if os.fstat(descriptor).st_size > PART_BYTES:
+                return self._send_large(descriptor, source, key, blake3)
+            content = io.BytesIO()
+            digest = digest_open(descriptor, source, lambda block: collect(content, block, self._pace))
+            require_content(digest, blake3, source)
+            self.write(key, content.getvalue())
+            return digest
+        finally:
+            os.close(descriptor)
+
+    def _send_large(self, descriptor: int, source: Path, key: str, blake3: str | None) -> Digest:
+        files = self._files()
 
         def once() -> Digest:
-            descriptor = open_regular(source)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            sending = files.open(self._path(key), "wb", block_size=PART_BYTES, autocommit=False)
             try:
-                if os.fstat(descriptor).st_size <= PART_BYTES:
-                    content = io.BytesIO()
-                    digest = digest_open(descriptor, source, lambda block: _collect(content, block, self._pace))
-                    require_content(digest, blake3, source)
-                    files.pipe_file(path, content.getvalue())
-                    return digest
-                sending = files.open(path, "wb", block_size=PART_BYTES, autocommit=False)
-                try:
-                    digest = digest_open(descriptor, source, lambda block: _collect(sending, block, self._pace))
-                    require_content(digest, blake3, source)
-                    sending.close()
-                    sending.commit()
-                except BaseException:
-                    with contextlib.suppress(Exception):
-                        sending.discard()
-                    raise
-                return digest
-            finally:
-                os.close(descriptor)
+                digest = digest_open(descriptor, source, lambda block: collect(sending, block, self._pace))
+                require_content(digest, blake3, source)
+                sending.close()
+                sending.commit()
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    sending.discard()
+                raise
+            return digest
 
         return self._trying(key, once)
+
+    def _range(self, key: str, start: int, end: int) -> bytes:
+        def once() -> bytes:
+            limit = self._limit(end - start)
+            block = bytes(self._files().cat_file(self._path(key), start=start, end=end, **limit))
+            if len(block) != end - start:
+                raise OSError(f"{len(block)} bytes came instead of {end - start}")
+            return block
+
+        return self._trying(key, once)
+
+    def _ask(self, key: str, request: str, *arguments: Any, size_bytes: int = 0, **more: Any) -> Any:
+        """One request by its fsspec name, within its time limit, sent again when it fails."""
+        files = self._files()
+        limit = self._limit(size_bytes)
+        return self._trying(key, lambda: getattr(files, request)(*arguments, **more, **limit))
+
+    def _limit(self, size_bytes: int) -> dict[str, float]:
+        # A server that takes no more bytes and says nothing would be waited for without end.
+        if not getattr(self._files(), "async_impl", False):
+            return {}
+        return {"timeout": self.time_limit_s + size_bytes / _SLOWEST_BYTES_PER_S}
 
     def _trying(self, key: str, request: Callable[[], T]) -> T:
         """A request, sent again with growing pauses when the server fails or asks for patience."""
@@ -179,48 +195,40 @@ class RemotePlace:
                 if attempt + 1 == _ATTEMPTS or not _may_pass(error):
                     raise OfflineError(
                         self._url(key),
-                        f"the server does not answer as it should ({error})",
+                        f"the server does not answer as it should ({str(error) or 'it took too long'})",
                         "Check the address, the keys and the network, then run it again.",
                     ) from error
                 time.sleep(min(self.pause_s * 2**attempt, 5.0))
         raise AssertionError("unreachable")
 
-    def _files(self, key: str = "") -> tuple[Any, str]:
+    def _files(self) -> Any:
         if self._opened is None:
             import fsspec
 
-            options: dict[str, Any] = {}
-            if self.url.startswith("s3://"):
-                options = {
-                    "key": self._settings.s3_key,
-                    "secret": self._settings.s3_secret,
-                    "endpoint_url": self._settings.s3_endpoint,
-                    "use_listings_cache": False,
-                    "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 0}},
-                }
             try:
-                files, path = fsspec.core.url_to_fs(self.url, **options)
+                self._opened = fsspec.core.url_to_fs(self.url, **self._options())
             except (ImportError, ValueError) as error:
                 cause = f"it cannot be opened ({error})"
                 raise OfflineError(self.url, cause, "Check its URL, and install what fsspec needs for it.") from error
-            self._opened = (files, path)
-        files, path = self._opened
-        return files, f"{path}/{key}" if key else path
+        return self._opened[0]
+
+    def _options(self) -> dict[str, Any]:
+        """What fsspec is to open the URL with."""
+        return {}
+
+    def _path(self, key: str = "") -> str:
+        self._files()
+        assert self._opened is not None
+        return f"{self._opened[1]}/{key}" if key else self._opened[1]
 
     def _url(self, key: str) -> str:
         return f"{self.url}/{key}" if key else self.url
 
 
-def _collect(target: Any, block: bytes, pace: Pace) -> None:
+def collect(target: Any, block: bytes, pace: Pace) -> None:
+    """Write a block to ``target`` at that pace."""
     pace.wait(len(block))
     target.write(block)
-
-
-def _range(files: Any, path: str, start: int, end: int) -> bytes:
-    block = bytes(files.cat_file(path, start=start, end=end))
-    if len(block) != end - start:
-        raise OSError(f"{len(block)} bytes came instead of {end - start}")
-    return block
 
 
 def _modified(entry: dict[str, Any]) -> float:
@@ -229,5 +237,7 @@ def _modified(entry: dict[str, Any]) -> float:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether asking again can help: not where the server said that it may not be, or that there is no such bucket."""
+    """Whether asking again can help: not where the server said that it may not be or that it cannot do such a thing."""
+    if getattr(error, "errno", None) == errno.ENOSYS:
+        return False
     return not isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError, ValueError))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from thatdam_pipelines.backup.bucket_place import BucketPlace
 from thatdam_pipelines.backup.disk_place import DiskPlace
 from thatdam_pipelines.backup.pace import Pace
 from thatdam_pipelines.backup.remote_place import RemotePlace
@@ -38,7 +39,7 @@ class Place(Protocol):
     def remove(self, key: str) -> None: ...
     def move(self, key: str, to: str) -> None: ...
     def flush(self) -> None: ...
-    def clean(self) -> None: ...
+    def clean(self, *, dry_run: bool = False) -> int: ...
 
 
 class Target:
@@ -161,7 +162,7 @@ def _place(settings: Settings, wanted: BackupTarget) -> Place:
         return DiskPlace(Path(unquote(urlsplit(wanted.url).path)), pace)
     if "://" not in wanted.url:
         return DiskPlace(Path(wanted.url), pace)
-    return RemotePlace(wanted.url, settings, pace)
+    return (BucketPlace if wanted.url.startswith("s3://") else RemotePlace)(wanted.url, settings, pace)
 
 
 def _begin(place: Place) -> None:

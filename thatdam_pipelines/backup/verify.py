@@ -1,7 +1,6 @@
 """Verification of the originals themselves: re-read in the library, named when they changed, healed from a copy."""
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -138,19 +137,18 @@ def _row(source: Source, reason: str | None) -> Copy:
 
 def _heal(library: Library, source: Source, targets: Sequence[Target]) -> bool:
     """Put a good copy in the place of a damaged or missing original; False where there is none."""
-    if not targets or not source.in_store or not library.store.is_local:
+    if not targets or not source.in_store:
         return False
-    kept = Path(library.store.url(source.place))
     with _scratch(library) as folder:
         good = folder / "good"
         try:
             fetch(targets, str(source.blake3), good)
         except MediaError:
             return False
-        if kept.exists():
+        if library.store.size(source.place) is not None:
             aside = library.settings.quarantine_dir / "damaged" / f"{source.media_id}.{datetime.now(UTC):%Y%m%dT%H%M%S}"
             aside.parent.mkdir(parents=True, exist_ok=True)
-            _set_aside(kept, aside)
+            library.store.take_out(source.place, aside)
         library.store.put(good, source.place, move=True, blake3=source.blake3)
         library.store.flush()
     return True
@@ -161,11 +159,3 @@ def _scratch(library: Library) -> Iterator[Path]:
     library.settings.work_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="heal-", dir=library.settings.work_dir) as folder:
         yield Path(folder)
-
-
-def _set_aside(kept: Path, aside: Path) -> None:
-    if kept.stat().st_dev == aside.parent.stat().st_dev:
-        kept.rename(aside)
-    else:
-        shutil.copyfile(kept, aside)
-        kept.unlink()

@@ -118,6 +118,9 @@ class Disk:
         except MediaError as error:
             raise _damaged(path, error.cause) from error
 
+    def take_out(self, key: str, aside: Path) -> None:
+        shutil.move(self._existing(key), aside)
+
     def publish_dir(self, folder: Path, key: str) -> None:
         self._require_mounted()
         target = self.path(key)

@@ -20,6 +20,30 @@ _MODIFIED = "mtime-ns"
 _UNSAFE = re.compile(r"[%\x00-\x1f\x7f]|\?(?=versionId=)")
 
 
+def access(settings: Settings, *, read_timeout_s: float, attempts: int) -> dict[str, Any]:
+    """What s3fs is to open the settings' S3 server with.
+
+    Args:
+        attempts: How often it asks again by itself.
+    """
+    config = {
+        "connect_timeout": 10,
+        "read_timeout": read_timeout_s,
+        "retries": {"max_attempts": attempts},
+        # Servers that are none of Amazon's refuse checksums of this kind, or answer part of an object with that of all
+        # of it. What is stored is proven by reading it back.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    return {
+        "key": settings.s3_key,
+        "secret": settings.s3_secret,
+        "endpoint_url": settings.s3_endpoint,
+        "use_listings_cache": False,
+        "config_kwargs": config,
+    }
+
+
 class Bucket:
     """Objects below one prefix of a bucket. Safe to use from several threads."""
 
@@ -33,13 +57,7 @@ class Bucket:
         if self._opened is None:
             import s3fs
 
-            self._opened = s3fs.S3FileSystem(
-                key=self._settings.s3_key,
-                secret=self._settings.s3_secret,
-                endpoint_url=self._settings.s3_endpoint,
-                use_listings_cache=False,
-                config_kwargs={"connect_timeout": 10, "retries": {"max_attempts": 1}},
-            )
+            self._opened = s3fs.S3FileSystem(**access(self._settings, read_timeout_s=60.0, attempts=1))
         return self._opened
 
     def path(self, key: str) -> str:
@@ -96,7 +114,9 @@ class Bucket:
         if found is None:
             return None
         with self._reaching(key):
-            kept = self._files.metadata(self.path(key)).get(_MODIFIED)
+            told = self._files.metadata(self.path(key))
+        # Some servers give the names of metadata capital letters.
+        kept = next((value for name, value in told.items() if name.lower() == _MODIFIED), None)
         return int(kept) if kept else int(found["LastModified"].timestamp() * 1e9)
 
     def read_bytes(self, key: str, limit: int) -> bytes:
@@ -116,6 +136,11 @@ class Bucket:
             while block := stored.read(BLOCK_BYTES):
                 hasher.update(block)
         return hasher.digest()
+
+    def take_out(self, key: str, aside: Path) -> None:
+        with self._reaching(key):
+            self._files.get_file(self.path(key), str(aside))
+            self._files.rm_file(self.path(key))
 
     def publish_dir(self, folder: Path, key: str) -> None:
         if not self.is_published(key):

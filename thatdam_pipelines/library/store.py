@@ -32,6 +32,7 @@ class Place(Protocol):
     def read_bytes(self, key: str, limit: int) -> bytes: ...
     def read_range(self, key: str, start: int, end: int) -> bytes: ...
     def digest(self, key: str) -> Digest: ...
+    def take_out(self, key: str, aside: Path) -> None: ...
     def publish_dir(self, folder: Path, key: str) -> None: ...
     def is_published(self, key: str) -> bool: ...
     def is_new(self) -> bool: ...
@@ -164,6 +165,15 @@ class Store:
             StoreError: There is no such file, or it cannot be read.
         """
         return self._place.digest(key)
+
+    def take_out(self, key: str, aside: Path) -> None:
+        """Move a damaged file out of the store to the new file ``aside``, so that a good one can be put at ``key``.
+
+        Raises:
+            OfflineError: The store cannot be reached.
+            StoreError: There is no such file.
+        """
+        self._place.take_out(key, aside)
 
     def publish_dir(self, folder: Path, key: str) -> None:
         """Move a finished local folder of files to ``key``, all of it or nothing.
