@@ -4,7 +4,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +52,17 @@ def compare(name: str, ways: Mapping[str, Callable[[], object]], repeats: int = 
     for _ in range(repeats):
         for label, run in ways.items():
             runs[label].append(cost_of(run))
+    return print_medians(name, runs)
+
+
+def print_medians(name: str, runs: Mapping[str, Sequence[Cost]]) -> dict[str, Cost]:
+    """Print a table of the median cost of each way with ratios to the first way, and give the medians."""
     medians = {
         label: Cost(statistics.median(cost.cpu_s for cost in costs), statistics.median(cost.wall_s for cost in costs))
         for label, costs in runs.items()
     }
     first = next(iter(medians.values()))
+    repeats = len(next(iter(runs.values())))
     table = Table(
         title=name, caption=f"{machine()}; medians of {repeats}", title_justify="left", caption_justify="left"
     )

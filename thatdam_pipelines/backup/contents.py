@@ -52,25 +52,22 @@ def originals(library: Library) -> Iterator[Source]:
     """Every original once: the copy in the store, or where it was left by reference; and the recorder's manifests."""
     for batch_id in library.tables.batches(MEDIA):
         media = library.tables.read(MEDIA, batch_id)
-        places = library.tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path")
+        places = library.tables.read(LOCATIONS, batch_id)
         kept = library.ledger.contents(media["media_id"].to_list())
-        firsts: dict[str, dict[str, Any]] = {}
-        for row in places.iter_rows(named=True):
-            firsts.setdefault(row["media_id"], row)
-        for row in media.iter_rows(named=True):
-            media_id = row["media_id"]
+        firsts: dict[str, tuple[str, bool]] = {}
+        manifests: set[tuple[str, bool]] = set()
+        found = sorted(_rows(places, "duplicate", "source_path", "media_id", "path", "in_store", "manifest_path"))
+        for _, _, media_id, place, in_store, manifest in found:
+            firsts.setdefault(media_id, (place, in_store))
+            if manifest is not None:
+                manifests.add((manifest, in_store))
+        for media_id, blake3, size_bytes in _rows(media, "media_id", "blake3", "size_bytes"):
             known, first = kept.get(media_id), firsts.get(media_id)
             if known is not None and known.kept_key is not None:
-                place, in_store = known.kept_key, True
-            elif first is not None:
-                place, in_store = first["path"], first["in_store"]
-            else:
-                continue
-            yield Source(
-                _path_of(place, in_store), "original", media_id, row["blake3"], row["size_bytes"], place, in_store
-            )
-        manifests = places.filter(pl.col("manifest_path").is_not_null()).select("manifest_path", "in_store").unique()
-        for place, in_store in manifests.sort("manifest_path").iter_rows():
+                first = (known.kept_key, True)
+            if first is not None:
+                yield Source(_path_of(*first), "original", media_id, blake3, size_bytes, *first)
+        for place, in_store in sorted(manifests):
             yield Source(_path_of(place, in_store), "original", None, None, 0, place, in_store)
 
 
@@ -90,6 +87,11 @@ def tables(library: Library) -> Iterator[Source]:
             path = library.tables.path(table, batch_id)
             place = escape_name(str(path))
             yield Source(f"{TABLES_FOLDER}/{table.name}/{path.name}", "table", None, None, 0, place, False)
+
+
+def _rows(frame: pl.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of a small frame: a query of its own for each batch would cost more than what it reads."""
+    return zip(*(frame[column].to_list() for column in columns), strict=True)
 
 
 def _path_of(place: str, in_store: bool) -> str:

@@ -53,14 +53,16 @@ class Copying:
         there = {name: size for name, size, _ in self._target.place.list(f"objects/{prefix}")}
         states = self._library.ledger.copies.states(self._target.target_id, prefix)
         unknown = []
+        known_bytes = 0
         for source in contents:
             size = there.get(str(source.blake3))
             if size == source.size_bytes and states.get(str(source.blake3)) == "verified":
-                self.known_files += 1
-                self.known_bytes += size
-                self._done(source, size)
+                known_bytes += size
             else:
                 unknown.append((source, size is not None))
+        self.known_files += len(contents) - len(unknown)
+        self.known_bytes += known_bytes
+        self._done(contents[0], known_bytes)
         work = ((pool.submit(self._bring, source, there), source) for source, there in unknown)
         for outcome, source in _window(work, 2 * self._target.place.workers):
             self._settle(source, outcome)

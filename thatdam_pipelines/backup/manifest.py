@@ -1,15 +1,16 @@
 """Manifests: what is in a snapshot, one JSON line a file, compressed, with the hash of the whole in its name."""
 
 import gzip
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, cast
 
 from thatdam_pipelines.backup.targets import Target
 from thatdam_pipelines.errors import QueryError, StoreError
@@ -70,9 +71,14 @@ class SnapshotName:
 
 def write_manifest(path: Path, lines: Iterable[Line]) -> str:
     """Write the lines to a new file and give its BLAKE3."""
-    with path.open("xb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=4, mtime=0) as packed:
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    with (
+        path.open("xb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=4, mtime=0) as stream,
+        io.BufferedWriter(cast(io.RawIOBase, stream), 2**18) as packed,
+    ):
         for line in lines:
-            packed.write(json.dumps(asdict(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            packed.write(encode(vars(line)).encode() + b"\n")
     return digest_file(path).blake3
 
 

@@ -11,10 +11,11 @@ class Plan:
     """One row a file; thrown away with the process."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        # One transaction from first to last: nothing of it is ever to be kept.
+        self._database = sqlite3.connect("", check_same_thread=False)
         self._database.execute(
             "CREATE TABLE files (path TEXT PRIMARY KEY, role, media_id, blake3, size_bytes, place, in_store, mtime_ns, "
-            "missing)"
+            "missing) WITHOUT ROWID"
         )
 
     def add(self, source: Source, blake3: str, size_bytes: int, mtime_ns: int, missing: str = "") -> None:

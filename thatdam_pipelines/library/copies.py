@@ -93,7 +93,7 @@ class Copies:
             COPIES.c.target_id == target_id, COPIES.c.blake3 >= prefix, COPIES.c.blake3 < f"{prefix}g"
         )
         with self._engine.connect() as connection:
-            return {row.blake3: row.state for row in connection.execute(query)}
+            return dict(connection.execute(query).tuples().all())
 
     def find(self, blake3s: Iterable[str]) -> list[Copy]:
         """Every copy of these contents, at any target and in the library."""

@@ -264,7 +264,8 @@ class Disk:
 
     def _stat(self, key: str) -> os.stat_result | None:
         try:
-            found = self.path(key).lstat()
+            # No Path: this is asked of every file of a library.
+            found = os.lstat(f"{self.root}/{key}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found if stat.S_ISREG(found.st_mode) else None

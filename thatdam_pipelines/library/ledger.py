@@ -1,7 +1,7 @@
 """The ledger: everything that changes, in one SQL database (SQLite by default, Postgres in deployments)."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,11 @@ class Ledger(Arrivals):
     def contents(self, media_ids: Iterable[str]) -> dict[str, Content]:
         """Those of the contents that are in the library."""
         with self._engine.connect() as connection:
+            columns = [CONTENTS.c[field.name] for field in fields(Content)]
             return {
-                row.media_id: Content(row.media_id, row.batch_id, row.size_bytes, row.kept_key)
+                row[0]: Content(*row)
                 for some in portions(media_ids)
-                for row in connection.execute(sa.select(CONTENTS).where(CONTENTS.c.media_id.in_(some)))
+                for row in connection.execute(sa.select(*columns).where(CONTENTS.c.media_id.in_(some)))
             }
 
     def content_batch(self, media_id: str) -> str | None:
