@@ -8,10 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
+from sqlalchemy.exc import SQLAlchemyError
 
 from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
+from thatdam_pipelines.backup.offload_account import record_offload
 from thatdam_pipelines.backup.report import write_reports
+from thatdam_pipelines.errors import ThatdamError
 from thatdam_pipelines.ingest_command import IngestResult, ingest_paths
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.settings import IngestMode, Settings
 
 
@@ -21,23 +25,25 @@ class OffloadOutcome:
 
     Args:
         ingested: None when it was not asked for, or the first destination has no whole copy.
-        report_problems: Reports that could not be written.
+        offload_id: Of its rows in the ledger; None without a home, and where it could not be written down.
+        report_problems: Reports that could not be written, and why the ledger could not.
     """
 
     offload: OffloadResult
+    offload_id: str | None
     ingested: IngestResult | None
     report_problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         ingest = self.ingested.as_dict() if self.ingested else None
-        return {**self.offload.as_dict(), "report_problems": self.report_problems, "ingest": ingest}
+        told = {"offload_id": self.offload_id, "report_problems": self.report_problems, "ingest": ingest}
+        return {**self.offload.as_dict(), **told}
 
     def lines(self) -> Iterator[str]:
         """The verdict, why, and where everything is; paths as they are."""
         result = self.offload
         size = f"{len(result.card.files)} files, {result.card.size_bytes / 1e9:.2f} GB"
-        verdict = "SAFE TO FORMAT" if result.is_safe else "NOT SAFE"
-        yield f"{verdict}: {result.card.root} ({size}) in {result.seconds:.1f} s"
+        yield f"{result.verdict}: {result.card.root} ({size}) in {result.seconds:.1f} s"
         for reason in result.reasons:
             yield f"  {reason}"
         for warning in result.warnings:
@@ -87,8 +93,21 @@ def run_offload(
         result = offload(card, destinations, reverify=reverify, on_progress=show)
     with console.status("Writing the report ..."):
         problems = write_reports(result, settings)
+    offload_id = _written_down(settings, result, problems, begin=ingest)
     first = result.copies[0]
     ingested = None
     if ingest and first.is_whole and first.folder is not None:
         ingested = ingest_paths(settings, [first.folder], mode, wait=False, console=console)
-    return OffloadOutcome(result, ingested, problems)
+    return OffloadOutcome(result, offload_id, ingested, problems)
+
+
+def _written_down(settings: Settings, result: OffloadResult, problems: list[str], *, begin: bool) -> str | None:
+    """Record the offload in the ledger where there is a home, or with ``begin`` will be one. No verdict hangs on it."""
+    with Library(settings) as library:
+        if not (begin or library.has_begun):
+            return None
+        try:
+            return record_offload(library, result)
+        except (ThatdamError, SQLAlchemyError, OSError) as error:
+            problems.append(f"the library's ledger cannot be written: {error}")
+            return None

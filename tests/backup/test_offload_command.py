@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from thatdam_pipelines.cli import main
+from thatdam_pipelines.library import catalog
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.samples.cards import odd_files, put_files, write_card
 from thatdam_pipelines.settings import Settings, get_settings
 
@@ -97,3 +99,40 @@ def test_with_ingest_the_copy_is_ingested_and_stays(
     taken = {row["path"]: row["status"] for row in said["ingest"]["media"]}
     copy = Path(said["copies"][0]["folder"]) / "DCIM/IMG_0001.JPG"
     assert taken[str(copy)] == "stored" and copy.exists()
+
+
+def test_without_a_home_it_works_and_makes_none(card: Path, ssd: Path, exit_code: ExitCode, settings: Settings) -> None:
+    assert not settings.home.exists()
+    assert exit_code("offload", card, "--to", ssd) == 0
+    assert not settings.home.exists()
+
+
+def test_where_there_is_a_home_sql_tells_of_every_offload(
+    card: Path, ssd: Path, exit_code: ExitCode, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Library(settings) as library:
+        library.ledger.batches()
+    assert exit_code("offload", card, "--to", ssd) == 0
+    (card / "link").symlink_to("/etc/passwd")
+    assert exit_code("offload", card, "--to", ssd) == 1
+    with Library(settings) as library:
+        catalog.publish(library)
+    rows = catalog.run_sql(settings, "FROM offloads ORDER BY verified_earlier").to_dicts()
+    assert {(row["card"], row["source"], row["destination"]) for row in rows} == {("A001", str(card), str(ssd))}
+    assert [(row["verdict"], row["verified"], row["verified_earlier"]) for row in rows] == [
+        ("SAFE TO FORMAT", 5, 0),
+        ("NOT SAFE", 5, 5),
+    ]
+    ready = next(query.sql for query in catalog.list_queries() if query.name == "cards_not_safe")
+    (shown,) = catalog.run_sql(settings, ready).to_dicts()
+    assert shown["reasons"] == "link: it is a link, which is not copied"
+
+
+def test_a_ledger_that_cannot_be_written_changes_no_verdict(
+    card: Path, ssd: Path, exit_code: ExitCode, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.home.mkdir()
+    (settings.home / "library.db").write_bytes(b"no database" * 100)
+    assert exit_code("offload", card, "--to", ssd) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("SAFE TO FORMAT") and "the library's ledger cannot be written" in said

@@ -103,9 +103,10 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         None,
     ),
     "backup_audit": ("backup", {"backups"}, {"file", "s3"}, None, {"copies_sound", "not_overdue"}, None),
+    "offloads": ("backup", set(), {"file"}, None, {"safe_to_format"}, None),
     "restore_drill": ("backup", {"backups"}, {"file", "s3"}, None, {"drill_passed"}, None),
 }
-OF_THE_WHOLE_LIBRARY = {"catalog", "backups", "backup_audit", "restore_drill"}
+OF_THE_WHOLE_LIBRARY = {"catalog", "backups", "backup_audit", "restore_drill", "offloads"}
 
 # name: (assets or ops, weight)
 JOBS = {
@@ -118,6 +119,7 @@ JOBS = {
     "publish_catalog": ({"catalog"}, "catalog"),
     "backup": ({"backups"}, "backup"),
     "audit_backups": ({"backup_audit"}, "backup"),
+    "offload_card": ({"offloads"}, "backup"),
     "drill_restore": ({"restore_drill"}, "backup"),
     "maintenance": ({"trim_log", "compact_tables"}, "maintenance"),
 }

@@ -11,11 +11,12 @@ from typing import Any
 
 from thatdam_pipelines.backup.mhl import CardHistory, extends, is_chain, is_sayable, read_card_history, write_generation
 from thatdam_pipelines.backup.offload_card import Card, CardFile, edges_of, read_card
-from thatdam_pipelines.backup.offload_destination import Destination, Source
+from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX, Destination, Source
 from thatdam_pipelines.backup.offload_journal import Record
 from thatdam_pipelines.errors import MediaError, SettingsError, ThatdamError
 from thatdam_pipelines.library.checksum import Digest, changed, digest_open, open_regular
 from thatdam_pipelines.library.files import escape_name
+from thatdam_pipelines.library.offloads import Verdict
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Copy:
     unsayable: list[str]
 
     @property
+    def report_folder(self) -> Path | None:
+        """Beside ``folder``: the journal and the report."""
+        return self.folder and self.folder.with_name(f"{self.folder.name}{REPORT_SUFFIX}")
+
+    @property
     def is_whole(self) -> bool:
         return self.failure is None and not self.failures
 
@@ -85,6 +91,10 @@ class OffloadResult:
     def is_safe(self) -> bool:
         """Whether every file of the card has its verified copy at every destination asked for."""
         return not self.problems and bool(self.copies) and all(copy.is_whole for copy in self.copies)
+
+    @property
+    def verdict(self) -> Verdict:
+        return "SAFE TO FORMAT" if self.is_safe else "NOT SAFE"
 
     @property
     def reasons(self) -> list[str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from thatdam_pipelines.backup.offload import Copy, OffloadResult
 from thatdam_pipelines.backup.offload_card import CardFile
-from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX
 from thatdam_pipelines.backup.report_page import page
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.library.files import escape_name, replacing
@@ -62,7 +61,7 @@ def write_reports(result: OffloadResult, settings: Settings) -> list[str]:
     Returns:
         What could not be written, a line each.
     """
-    copies = [copy for copy in result.copies if copy.failure is None and copy.folder is not None]
+    copies = [copy for copy in result.copies if copy.failure is None]
     if not copies:
         return []
     pictures = _pictures(copies[0], result, settings)
@@ -70,8 +69,7 @@ def write_reports(result: OffloadResult, settings: Settings) -> list[str]:
     shown = page(result, {path: (one.jpeg, one.said) for path, one in pictures.items()}, MOST_PICTURES).encode()
     sheets = list(_sheets(pictures))
     problems = []
-    for copy in copies:
-        folder = copy.root / f"{copy.folder.name if copy.folder else ''}{REPORT_SUFFIX}"
+    for folder in [copy.report_folder for copy in copies if copy.report_folder is not None]:
         files = {"report.csv": table, "report.html": shown}
         files |= {f"contact_sheet{f'-{number}' if number > 1 else ''}.png": png for number, png in enumerate(sheets, 1)}
         try:

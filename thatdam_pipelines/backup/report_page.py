@@ -39,8 +39,7 @@ def page(result: OffloadResult, pictures: Mapping[str, tuple[bytes | None, str]]
 
 
 def _summary(result: OffloadResult) -> Iterator[str]:
-    verdict, kind = ("SAFE TO FORMAT", "safe") if result.is_safe else ("NOT SAFE", "unsafe")
-    yield f'<h1 class="{kind}">{verdict}</h1>'
+    yield f'<h1 class="{"safe" if result.is_safe else "unsafe"}">{result.verdict}</h1>'
     yield f"<p>{_text(str(result.card.root))}: {len(result.card.files)} files, {result.card.size_bytes:,} bytes, "
     yield f"offloaded {result.started:%Y-%m-%d %H:%M:%S} UTC in {result.seconds:.1f} s.</p>"
     if lines := [*result.reasons, *result.warnings]:

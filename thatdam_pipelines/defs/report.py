@@ -113,6 +113,13 @@ def failed_table(failures: Sequence[dict[str, Any]]) -> dg.MarkdownMetadataValue
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """Rows as a Markdown table; what is in a cell cannot change it."""
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    lines += [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
 def thumbnails(rows: pl.DataFrame, port: int) -> dg.MarkdownMetadataValue | None:
     """As many posters as the UI shows inline, served on loopback.
 

@@ -139,4 +139,27 @@ AUDITS = Table(
     ),
 )
 
-EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS)
+OFFLOADS = Table(
+    "offloads",
+    "ledger",
+    "Offloads of cards, at each of their destinations.",
+    ("offload_id", "destination"),
+    (
+        Column("offload_id", pl.String, "Offload: rows of one offload share it.", required=True),
+        Column("destination", pl.String, "Folder it was copied to, as it was asked for.", required=True),
+        Column("card", pl.String, "Name of the card: its folder.", required=True),
+        Column("source", pl.String, "Path at which the card was mounted.", required=True),
+        Column("folder", pl.String, "The copy of the card there; null where none was begun."),
+        Column("started_utc", UTC, "When it was begun.", required=True),
+        Column("elapsed_s", pl.Float64, "Seconds it took.", required=True),
+        Column("files", pl.Int64, "Files on the card.", required=True),
+        Column("bytes", pl.Int64, "Bytes of those files.", required=True),
+        Column("verdict", pl.String, "Of the whole offload: SAFE TO FORMAT or NOT SAFE.", required=True),
+        Column("verified", pl.Int64, "Files with a verified copy at this destination.", required=True),
+        Column("verified_earlier", pl.Int64, "Those of them that an earlier run had verified.", required=True),
+        Column("whole", pl.Boolean, "True when every file is at this destination, verified.", required=True),
+        Column("reasons", pl.String, "Why the card is not safe, a line each; empty when it is.", required=True),
+    ),
+)
+
+EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, OFFLOADS)

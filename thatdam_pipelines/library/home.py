@@ -33,6 +33,12 @@ class Library:
     def workers(self) -> Workers:
         return Workers(self.settings.workers, self.settings.worker_memory_bytes)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is such a home already: looking makes none."""
+        settings = self.settings
+        return settings.database is not None or (settings.home / "library.db").exists()
+
     def close(self) -> None:
         """End worker processes and database connections."""
         if "workers" in self.__dict__:

@@ -24,6 +24,7 @@ from thatdam_pipelines.library.ledger_tables import (
     open_engine,
     portions,
 )
+from thatdam_pipelines.library.offloads import Offloads
 from thatdam_pipelines.library.vocabulary import Vocabulary
 
 
@@ -67,6 +68,7 @@ class Ledger(Arrivals):
         insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         super().__init__(engine, writer, insert)
         self.copies = Copies(engine, writer, insert)
+        self.offloads = Offloads(engine, writer, insert)
         self.curation = CurationLedger(engine, writer, insert)
         self.vocabulary = Vocabulary(engine, writer, insert)
         self.albums = Albums(engine, writer, insert)

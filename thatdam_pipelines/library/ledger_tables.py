@@ -137,7 +137,25 @@ AUDITS = sa.Table(
     sa.Column("wrong", sa.BigInteger, nullable=False),
     sa.Column("message", sa.Text, nullable=False, server_default=""),
 )
-EXPORTED = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, *CURATED)
+OFFLOADS = sa.Table(
+    "offloads",
+    METADATA,
+    sa.Column("offload_id", sa.Text, primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("card", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("folder", sa.Text),
+    sa.Column("started_utc", UtcTime, nullable=False),
+    sa.Column("elapsed_s", sa.Float, nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("verified", sa.BigInteger, nullable=False),
+    sa.Column("verified_earlier", sa.BigInteger, nullable=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("reasons", sa.Text, nullable=False),
+)
+EXPORTED = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, OFFLOADS, *CURATED)
 
 
 def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:

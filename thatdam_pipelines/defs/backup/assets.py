@@ -20,7 +20,7 @@ from thatdam_pipelines.defs.backup.checks import (
     specs,
     told,
 )
-from thatdam_pipelines.defs.report import plain
+from thatdam_pipelines.defs.report import markdown_table
 from thatdam_pipelines.defs.stages import LOG_EVERY_S, RUN_PROBLEMS
 from thatdam_pipelines.errors import ThatdamError
 from thatdam_pipelines.library.home import Library
@@ -142,12 +142,9 @@ def _wrong(done: Sequence[dict[str, Any]]) -> list[str]:
 def _metadata(
     context: dg.AssetExecutionContext, done: Sequence[dict[str, Any]], columns: Sequence[str]
 ) -> dict[str, Any]:
-    lines = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|" + "---|" * len(columns)]
-    for row in done:
-        cells = (f"{row[name]:.1f}" if isinstance(row[name], float) else plain(row[name]) for name in columns)
-        lines.append(f"| {' | '.join(cells)} |")
+    rows = [[f"{row[name]:.1f}" if isinstance(row[name], float) else row[name] for name in columns] for row in done]
     return {
-        "targets": dg.MetadataValue.md("\n".join(lines)),
+        "targets": markdown_table([name.replace("_", " ") for name in columns], rows),
         "files": sum(row["files"] for row in done),
         "bytes": sum(row["bytes"] for row in done),
         "wrong": sum(len(row["wrong"]) for row in done),

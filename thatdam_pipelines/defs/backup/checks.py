@@ -22,6 +22,10 @@ OF_AUDIT = {
     "not_overdue": "Every copy at every target was verified within THATDAM_AUDIT_DAYS.",
 }
 OF_DRILL = {"drill_passed": "Every file of the sample was restored and equalled its hash, and the database is sound."}
+OF_OFFLOADS = {
+    "safe_to_format": "The newest offload of every card, from here or by `thatdam offload`, ended SAFE TO FORMAT: "
+    "every file has its verified copy at every destination asked for."
+}
 _SHOWN = 20
 
 

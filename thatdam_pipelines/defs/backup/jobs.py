@@ -26,6 +26,13 @@ drill_restore = dg.define_asset_job(
     description="Restores a random sample of every target and compares it.",
 )
 
+offload_card = dg.define_asset_job(
+    "offload_card",
+    selection=dg.AssetSelection.assets("offloads"),
+    tags=BACKUP_TAGS,
+    description="Copies a camera card to the disks that the launchpad asks for, and says whether it may be formatted.",
+)
+
 
 def _when_set() -> dg.RunRequest | dg.SkipReason:
     if get_settings().backup_targets:
