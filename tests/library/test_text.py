@@ -17,6 +17,8 @@ import polars as pl
 import pytest
 
 from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.curation import change_of
+from thatdam_pipelines.library.curation_rows import Author
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, SCENES, TAGS
 from thatdam_pipelines.library.tables import Tables
@@ -54,6 +56,8 @@ def put(
         add(tables, MEDIA, batch, {**owned, **size, **hashes, "name": name, "kind": kind})
     where = {"path": name, "in_store": True, "source_path": f"/in/{folder}/{name}", "folder": folder, "name": name}
     when = {"mode": "copy", "duplicate": not new, "modified_utc": NOON, "verified_utc": NOON, "album": album}
+    if album:
+        library.ledger.curation.propose({media_id: change_of(add_albums=[album])}, Author.now("/in", "folder"))
     add(tables, LOCATIONS, batch, {**owned, **size, **where, **when})
     made = {**owned, "recipe": "r"}
     if new and kind != "sidecar":
@@ -337,6 +341,8 @@ def test_writers_at_once_wait_for_each_other_and_readers_never_do(library: Libra
 _WRITER = """
 import sys
 from pathlib import Path
+from thatdam_pipelines.library.curation import change_of
+from thatdam_pipelines.library.curation_rows import Author
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.settings import Settings

@@ -1,6 +1,7 @@
 """Ingest of a card: every file stored, proven and known, and nothing done twice."""
 
 import os
+import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from blake3 import blake3
 
 from thatdam_pipelines.errors import StoreError, ThatdamError
 from thatdam_pipelines.library import checksum
+from thatdam_pipelines.library.curation import change_of
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
 from thatdam_pipelines.library.store import Store
@@ -18,6 +20,17 @@ from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.media.whereabouts import original, whereabouts
 from thatdam_pipelines.samples.drops import MODES, ingest, names_in, rows, stored_files, write
 from thatdam_pipelines.settings import IngestMode
+
+
+def test_what_a_person_took_out_of_an_album_stays_out_when_its_file_comes_again(library: Library, card: Path) -> None:
+    (batch,) = claim_paths(library, [card], "copy", album="Surf")
+    ingest_batch(library, batch)
+    clip, *others = library.ledger.albums.media("surf")
+    library.ledger.curation.change([clip], change_of(remove_albums=["Surf"]), "ada")
+    again = shutil.copytree(card, card.with_name("again"))
+    (batch,) = claim_paths(library, [again], "copy", album="Surf")
+    ingest_batch(library, batch)
+    assert library.ledger.albums.media("surf") == others
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -55,6 +68,7 @@ def test_a_card_is_kept_whole_proven_and_known(library: Library, card: Path, mod
     created = library.ledger.batch(batch)
     assert created is not None
     assert {row["first_seen_utc"] for row in media.values()} == {created.created_utc}
+    assert set(library.ledger.albums.media("surf")) == {row["media_id"] for row in media.values()}
     assert card.exists() is True
     left = {str(path.relative_to(card)) for path in card.rglob("*")}
     assert left == set() if mode == "move" else set(content) <= left

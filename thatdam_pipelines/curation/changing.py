@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from thatdam_pipelines.library.curation import Change, Curation
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.text import TextIndex
 
 
 def change_media(
@@ -26,4 +27,11 @@ def change_media(
     """
     ledger = library.ledger.curation
     changed = ledger.change(media_ids, change, by, versions=versions, free_tags=library.settings.free_tags)
+    make_findable(library)
     return list(ledger.get_many(changed).values())
+
+
+def make_findable(library: Library) -> None:
+    """Let searches find media by what was just said of them, by words of the vocabulary or names of albums too."""
+    with TextIndex(library.settings.text_path) as index:
+        index.catch_up(library.ledger)

@@ -34,7 +34,9 @@ VALUES = (
 """The values of a medium, but tags and albums."""
 
 _LISTS = ("people", "releases")
-_MOST = 200
+LONGEST_NAME = 200
+"""Characters of a name: of a tag, a person, an album, a release."""
+_MOST_NAMES = 200
 
 
 def key_of(name: str) -> str:
@@ -65,6 +67,12 @@ def one_line(text: str) -> str:
     raise ValueError("is empty")
 
 
+def tidied(text: str, longest: int) -> str:
+    """Text that a program wrote, made such that it can be kept: '' when nothing of it can."""
+    plain = "".join(char if char in "\n\t" or char.isprintable() else " " for char in text)
+    return unicodedata.normalize("NFC", plain).strip()[:longest].strip()
+
+
 def _nothing_for_empty(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
@@ -73,8 +81,8 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple({key_of(value): value for value in reversed(values)}.values())[::-1]
 
 
-Name = Annotated[str, Field(max_length=_MOST), AfterValidator(one_line)]
-Names = Annotated[tuple[Name, ...], Field(max_length=_MOST), AfterValidator(_once)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(one_line)]
+Names = Annotated[tuple[Name, ...], Field(max_length=_MOST_NAMES), AfterValidator(_once)]
 _Line = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
 _Text = Annotated[str, Field(max_length=20_000), AfterValidator(plain_text)]
 Line = Annotated[_Line | None, BeforeValidator(_nothing_for_empty)]

@@ -16,7 +16,7 @@ BATCHES = Table(
         Column("batch_id", pl.String, "Batch: its partition in Dagster has the same name.", required=True),
         Column("root", pl.String, "Folder its files came from.", required=True),
         Column("mode", pl.String, "copy, move or reference.", required=True),
-        Column("album", pl.String, "Album of the watched folder."),
+        Column("album", pl.String, "Album of the watched folder: its media were put into it."),
         Column("category", pl.String, "Category of the watched folder."),
         Column("created_utc", UTC, "When its files were claimed.", required=True),
         Column("state", pl.String, "claimed, running, done or failed.", required=True),

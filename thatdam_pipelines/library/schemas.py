@@ -104,7 +104,7 @@ LOCATIONS = Table(
         Column("name", pl.String, "File name as it came.", required=True),
         Column("mode", pl.String, "copy, move or reference.", required=True),
         Column("duplicate", pl.Boolean, "True: the content was already in the library; path is the copy kept.", True),
-        Column("album", pl.String, "Album of the watched folder."),
+        Column("album", pl.String, "Album of the watched folder it came from; those it is in now: view curation."),
         Column("category", pl.String, "Category of the watched folder."),
         Column("size_bytes", pl.Int64, "Size of the file.", required=True),
         Column("modified_utc", UTC, "The file's own modification time.", required=True),

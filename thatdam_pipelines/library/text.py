@@ -5,28 +5,43 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from blake3 import blake3
 
 from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.index_report import IndexReport
+from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
-from thatdam_pipelines.library.text_documents import FIELDS, Document, documents, fold
+from thatdam_pipelines.library.text_documents import (
+    CURATED,
+    FACTS,
+    FIELDS,
+    NARROWING,
+    Document,
+    Words,
+    curated_fields,
+    curated_words,
+    documents,
+    fold,
+)
 from thatdam_pipelines.library.text_query import TextQuery, name_parts, parse
 
-VERSION = 2
+VERSION = 3
 """Raised when the documents or the database change shape. An index of another version is not read; the next batch, or a
 rebuild, makes it anew from the tables."""
 
 _WEIGHTS = {
     "name": 6.0, "parts": 3.0, "folder": 3.0, "camera": 3.0, "technical": 2.0,
-    "album": 4.0, "tags": 5.0, "dates": 3.0, "context": 0.5,
+    "category": 4.0, "tags": 5.0, "dates": 3.0, "context": 0.5,
+    "title": 6.0, "description": 3.0, "people": 5.0, "keywords": 5.0, "album": 4.0, "rights": 2.0, "spellings": 3.0,
+    "about": 0.5,
 }  # fmt: skip
 _BM25 = f"bm25({', '.join(str(_WEIGHTS[field]) for field in FIELDS)})"
 _SCHEMA = f"""
@@ -39,11 +54,15 @@ CREATE INDEX documents_of_media ON documents (media_id);
 CREATE INDEX documents_of_takes ON documents (take_id) WHERE take_id IS NOT NULL;
 CREATE VIRTUAL TABLE words USING fts5({", ".join(FIELDS)}, tokenize = 'porter unicode61 remove_diacritics 2');
 CREATE VIRTUAL TABLE names USING fts5(name, tokenize = 'trigram');
+CREATE TABLE curated (version INTEGER NOT NULL);
+INSERT INTO curated VALUES (0);
 PRAGMA user_version = {VERSION};
 """
-_TABLES = ("documents", "words", "names")
+_TABLES = ("documents", "words", "names", "curated")
 _BUSY_S = 30.0
-_NAMED = [field for field in FIELDS if field not in ("parts", "context")]
+_CATCH_UP_WAIT_S = 2.0
+_LOOK_AGAIN_S = 0.02
+_NAMED = [field for field in FIELDS if field not in ("parts", "spellings", *NARROWING)]
 _OPEN, _CLOSE = "\x02", "\x03"
 _AROUND = 60
 """Characters of a snippet on either side of its first match."""
@@ -58,7 +77,7 @@ class TextHit:
     Args:
         level: ``l0`` a file, ``l2`` a scene.
         score: Higher fits better; comparable within one answer only.
-        fields: What matched: name, folder, camera, technical, album, tags, dates.
+        fields: What matched: name, folder, camera, technical, tags, dates, title, people, keywords, album, ...
         snippet: The text around the match, with the match in square brackets.
         match: ``all words``, ``part of name`` or ``some words``.
     """
@@ -120,7 +139,10 @@ class TextIndex:
         with self._writing():
             if not self._is_current() and (made := self._rebuild(library).get(batch_id)):
                 return made
-            return _index(self._open(), batch_id, documents(library, batch_id))
+            report = _index(self._open(), batch_id, documents(library, batch_id))
+            # An arrival may say something of files of other batches: that they are in its album.
+            _catch_up(self._open(), library.ledger)
+            return report
 
     def rebuild(self, library: Library) -> IndexReport:
         """Make the index anew from the tables. Searches go on with the old one until the new one takes its place."""
@@ -129,14 +151,30 @@ class TextIndex:
             expected, added = sum(report.expected for report in reports), sum(report.added for report in reports)
             return IndexReport(added, 0, 0, expected, _count(self._open()))
 
+    def catch_up(self, ledger: Ledger) -> int:
+        """Index what people said of media since the index last looked; one transaction.
+
+        Nothing is done while there is no index, or while a rebuild keeps it: the next call catches up.
+
+        Returns:
+            Documents that changed.
+        """
+        if not self._is_current() or _curated_version(self._open()) == ledger.curation.last_version():
+            return 0
+        with self._writing(wait_s=_CATCH_UP_WAIT_S) as mine:
+            return _catch_up(self._open(), ledger) if mine else 0
+
     def _rebuild(self, library: Library) -> dict[str, IndexReport]:
         for leftover in self.path.parent.glob(f".{self.path.name}.*.part*"):
             leftover.unlink()
         part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         batches = sorted({*library.tables.batches(MEDIA), *library.tables.batches(LOCATIONS)})
+        # What is said from now on may be in the documents or not: it is caught up with.
+        version = library.ledger.curation.last_version()
         try:
             with contextlib.closing(_connect(part)) as fresh:
                 fresh.execute("PRAGMA synchronous = OFF")
+                fresh.execute("UPDATE curated SET version = ?", [version])
                 reports = {batch_id: _index(fresh, batch_id, documents(library, batch_id)) for batch_id in batches}
                 for table in ("words", "names"):
                     fresh.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
@@ -224,12 +262,18 @@ class TextIndex:
             raise QueryError(self.path, f"the text index cannot be read ({error})", next_step) from error
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Be the only writer, so that a rebuild never undoes what another process has indexed meanwhile."""
+    def _writing(self, wait_s: float | None = None) -> Iterator[bool]:
+        """Be the only writer, so that a rebuild never undoes what another process has indexed meanwhile.
+
+        Gives False when ``wait_s`` is over and another one still writes.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_name(f".{self.path.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            if wait_s is None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield True
+            else:
+                yield _locked_within(lock, wait_s)
 
     def _take(self, fresh: sqlite3.Connection) -> None:
         """Put ``fresh`` in the place of what is there, in one transaction that readers see whole.
@@ -339,6 +383,54 @@ def _index(con: sqlite3.Connection, batch_id: str, made: list[Document]) -> Inde
             _add(con, batch_id, document, digests[document.item_id])
         present = con.execute("SELECT count(*) FROM documents WHERE batch_id = ?", [batch_id]).fetchone()[0]
     return IndexReport(len(new), len(gone), len(same), len(made), present)
+
+
+def _curated_version(con: sqlite3.Connection) -> int:
+    return int(con.execute("SELECT version FROM curated").fetchone()[0])
+
+
+def _catch_up(con: sqlite3.Connection, ledger: Ledger) -> int:
+    version = ledger.curation.last_version()
+    changed = ledger.curation.changed_since(_curated_version(con))
+    said = curated_words(ledger, changed)
+    with _transaction(con):
+        count = sum(_say(con, media_id, said.get(media_id)) for media_id in changed)
+        con.execute("UPDATE curated SET version = ?", [version])
+    return count
+
+
+def _say(con: sqlite3.Connection, media_id: str, words: Words | None) -> int:
+    """Give the documents of a file and its scenes what people say of it now."""
+    columns = ", ".join(f"w.{field}" for field in FACTS)
+    rows = con.execute(
+        "SELECT d.id, d.digest, d.item_id, d.media_id, d.level, d.start_s, d.end_s, d.path, d.take_id, d.chapter, "
+        f"{columns} FROM documents d JOIN words w ON w.rowid = d.id WHERE d.media_id = ? "
+        "AND (d.path IS NOT NULL OR d.level != 'l0')",
+        [media_id],
+    ).fetchall()
+    changed = 0
+    assignments = ", ".join(f"{field} = ?" for field in CURATED)
+    for number, digest, item_id, owner, level, start_s, end_s, path, take_id, chapter, *facts in rows:
+        curated = curated_fields(words, level)
+        made = Document(item_id, owner, level, start_s, end_s, path, (*facts, *curated), take_id, chapter)
+        if _digest(made) == digest:
+            continue
+        changed += 1
+        con.execute(f"UPDATE words SET {assignments} WHERE rowid = ?", [*curated, number])
+        con.execute("UPDATE documents SET digest = ? WHERE id = ?", [_digest(made), number])
+    return changed
+
+
+def _locked_within(lock: IO[str], wait_s: float) -> bool:
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def _add(con: sqlite3.Connection, batch_id: str, document: Document, digest: bytes) -> None:

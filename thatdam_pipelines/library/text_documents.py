@@ -3,17 +3,25 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, SCENES, TAGS
 
-FIELDS = ("name", "parts", "folder", "camera", "technical", "album", "tags", "dates", "context")
-"""Columns of the index. ``parts`` are pieces and other spellings of the rest; ``context`` is what a scene's file is
-known by, which narrows a search for scenes but finds none by itself."""
+FACTS = ("name", "parts", "folder", "camera", "technical", "category", "tags", "dates", "context")
+"""Columns of the index that the tables make. ``parts`` are pieces and other spellings of the rest."""
+CURATED = ("title", "description", "people", "keywords", "album", "rights", "spellings", "about")
+"""Columns that the ledger makes: what people say of a file. ``keywords`` are the tags they gave, with the tags above
+and all synonyms; ``spellings`` are other spellings of the rest."""
+FIELDS = (*FACTS, *CURATED)
+NARROWING = ("context", "about")
+"""What a scene's file is known by: it narrows a search for scenes but finds none by itself."""
+
+Words = Mapping[str, str]
 
 _PIECES = re.compile(r"[^\W\d_]+|\d+")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -52,6 +60,34 @@ class Document:
     chapter: int | None = None
 
 
+def curated_words(ledger: Ledger, media_ids: Collection[str]) -> dict[str, Words]:
+    """What people say of each of these media that they say anything of: text of each of CURATED but ``about``."""
+    said = {media_id: now for media_id, now in ledger.curation.get_many(media_ids).items() if now.version}
+    keywords = ledger.curation.words_of_tags({tag for now in said.values() for tag in now.tags})
+    found: dict[str, Words] = {}
+    for media_id, now in said.items():
+        words = {
+            "title": now.title or "",
+            "description": now.description or "",
+            "people": ", ".join(now.people),
+            "keywords": ", ".join(keywords[tag] for tag in now.tags),
+            "album": ", ".join(now.albums),
+            "rights": ", ".join(_once([now.licence, now.owner, *now.releases])),
+        }
+        found[media_id] = words | {"spellings": _other_spellings(words.values())}
+    return found
+
+
+def curated_fields(words: Words | None, level: str) -> tuple[str, ...]:
+    """The texts of CURATED: a file has them each; a scene has all of its file's in ``about``."""
+    if words is None:
+        return ("",) * len(CURATED)
+    if level == "l0":
+        return tuple(words.get(field, "") for field in CURATED)
+    about = " ".join(words[field] for field in CURATED if words.get(field))
+    return tuple(about if field == "about" else "" for field in CURATED)
+
+
 def fold(text: str) -> str:
     """Text without case, accents and compatibility forms: ``Straße ﬁ Éł`` is ``strasse fi el``."""
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -71,26 +107,39 @@ def documents(library: Library, batch_id: str) -> list[Document]:
         tags[media_id].add(tag)
     made = []
     context = {}
-    for media in tables.read(MEDIA, batch_id).to_dicts():
+    contents = tables.read(MEDIA, batch_id).to_dicts()
+    said = curated_words(library.ledger, [media["media_id"] for media in contents])
+    for media in contents:
         media_id = media["media_id"]
         known = places.pop(media_id, [])
         if media["kind"] == "sidecar":
             continue
         probe = probes.get(media_id, {})
         words = _words(media, known, probe, tags[media_id])
-        context[media_id] = " ".join(words[field] for field in ("name", "parts", "folder", "camera", "album"))
+        context[media_id] = " ".join(words[field] for field in ("name", "parts", "folder", "camera", "category"))
         path = known[0]["source_path"] if known else media["name"]
         end_s = probe.get("duration_s") or 0.0
         take = (known[0]["take_id"], known[0]["chapter"]) if known else (None, None)
-        made.append(Document(media_id, media_id, "l0", 0.0, end_s, path, _in_order(words), *take))
+        made.append(
+            Document(media_id, media_id, "l0", 0.0, end_s, path, _in_order(words, said.get(media_id), "l0"), *take)
+        )
     for media_id, known in places.items():
         words = _words(None, known, {}, ())
-        made.append(Document(media_id, media_id, "l0", 0.0, 0.0, None, _in_order(words)))
+        made.append(Document(media_id, media_id, "l0", 0.0, 0.0, None, _in_order(words, None, "l0")))
     for scene in tables.read(SCENES, batch_id).to_dicts():
         seen = " ".join(sorted(tags.get(scene["scene_id"], ())))
         words = {"tags": seen, "parts": _other_spellings([seen]), "context": context.get(scene["media_id"], "")}
         span = scene["start_s"], scene["end_s"]
-        made.append(Document(scene["scene_id"], scene["media_id"], "l2", *span, None, _in_order(words)))
+        made.append(
+            Document(
+                scene["scene_id"],
+                scene["media_id"],
+                "l2",
+                *span,
+                None,
+                _in_order(words, said.get(scene["media_id"]), "l2"),
+            )
+        )
     return made
 
 
@@ -100,13 +149,13 @@ def _words(
     names = _once([*([media["name"]] if media else []), *(place["name"] for place in places)])
     folders = _once(place["folder"] for place in places)
     camera = _once(probe.get(key) for key in ("camera_make", "camera_model"))
-    albums = _once(place[key] for place in places for key in ("album", "category"))
+    categories = _once(place["category"] for place in places)
     shot = probe.get("created_utc") or (places[0]["modified_utc"] if places else None)
     words = {
         "name": " ".join(names),
         "folder": " ".join(folders),
         "camera": " ".join(camera),
-        "album": " ".join(albums),
+        "category": " ".join(categories),
         "tags": " ".join(sorted(tags)),
         "technical": " ".join(_technical(media, places, probe)),
         "dates": " ".join(_dates(shot)) if shot else "",
@@ -175,5 +224,7 @@ def _once(texts: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text))
 
 
-def _in_order(words: dict[str, str]) -> tuple[str, ...]:
-    return tuple(unicodedata.normalize("NFC", words.get(field, "")) for field in FIELDS)
+def _in_order(words: dict[str, str], said: Words | None, level: str) -> tuple[str, ...]:
+    """The texts of FIELDS, of the words that the tables make and those that people say."""
+    facts = [unicodedata.normalize("NFC", words.get(field, "")) for field in FACTS]
+    return (*facts, *curated_fields(said, level))

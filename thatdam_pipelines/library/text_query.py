@@ -5,10 +5,10 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from thatdam_pipelines.library.text_documents import FIELDS, fold
+from thatdam_pipelines.library.text_documents import FIELDS, NARROWING, fold
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(\S+)')
-_OWN = "{" + " ".join(field for field in FIELDS if field != "context") + "}"
+_OWN = "{" + " ".join(field for field in FIELDS if field not in NARROWING) + "}"
 _LEAST_PREFIX = 2
 _STOP_WORDS = {
     *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its", "my", "of"),

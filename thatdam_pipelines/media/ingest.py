@@ -12,6 +12,8 @@ import polars as pl
 
 from thatdam_pipelines.errors import StoreError, ThatdamError
 from thatdam_pipelines.library.arrivals import Batch, KnownFile, Sighting
+from thatdam_pipelines.library.curation import LONGEST_NAME, change_of, tidied
+from thatdam_pipelines.library.curation_rows import Author
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.quarantine import report_failures
@@ -96,6 +98,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     library.tables.write(LOCATIONS, batch.batch_id, places)
     library.tables.write(RAW_MEDIA_FAILURES, batch.batch_id, failures)
     report_failures(library, batch.batch_id)
+    _add_to_album(library, batch, places)
     _settle_accounts(library, batch, files, places, failures, taking)
     return StageReport(
         stage="raw_media",
@@ -115,6 +118,14 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
             "returned": len(taking.returned),
         },
     )
+
+
+def _add_to_album(library: Library, batch: Batch, places: pl.DataFrame) -> None:
+    """Put what came into the album of its folder; what a person took out of it stays out."""
+    if album := tidied(batch.album or "", LONGEST_NAME):
+        change = change_of(add_albums=[album])
+        by = Author.now(escape_name(batch.root), "folder")
+        library.ledger.curation.propose(dict.fromkeys(places["media_id"], change), by)
 
 
 def _settle_accounts(

@@ -14,6 +14,8 @@ from thatdam_pipelines.embed.embedder import Embedder, Vectors
 from thatdam_pipelines.embed.spaces import Serving, open_serving
 from thatdam_pipelines.errors import MediaError, QueryError
 from thatdam_pipelines.library import catalog
+from thatdam_pipelines.library.curation_ledger import Filter
+from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.text import Place, TextIndex
 from thatdam_pipelines.library.vectors import Hit, VectorIndex
 from thatdam_pipelines.search.moments import FRAME_SPAN_S, Evidence, Moment, Span, fuse
@@ -59,6 +61,7 @@ class Query:
         level: Files (l0), frames (l1), scenes (l2), or all.
         where: SQL condition over the view ``media``.
         among: Only these media.
+        curated: What people must have said of the media.
         limit: Most moments given.
     """
 
@@ -68,6 +71,7 @@ class Query:
     level: Level = "any"
     where: str | None = None
     among: frozenset[str] | None = None
+    curated: Filter = field(default_factory=Filter)
     limit: int = 20
 
     @property
@@ -109,6 +113,10 @@ class Searcher:
         return TextIndex(self.settings.text_path)
 
     @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.database_url)
+
+    @cached_property
     def _plain_words(self) -> Vectors:
         return self.embedder.embed_text(PLAIN_WORDS)
 
@@ -120,7 +128,7 @@ class Searcher:
         return self.embedder.embed_images([*flat, noise])
 
     def close(self) -> None:
-        for name in ("vectors", "text"):
+        for name in ("vectors", "text", "ledger"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
@@ -138,6 +146,7 @@ class Searcher:
         Raises:
             QueryError: Neither words nor a picture are given, the picture cannot be read, the condition is wrong, or
                 the instant to look like has no vector.
+            CurationError: ``curated`` names a tag or an album that there is not.
         """
         if not query.text.strip() and not query.shows:
             raise QueryError("search", "there is nothing to look for", "Give words, --image FILE, or both.")
@@ -149,11 +158,16 @@ class Searcher:
         return SearchResult(self._moments(query, evidence, notes), self.embedder.name, notes)
 
     def _filter(self, query: Query) -> set[str] | None:
-        if query.where is None:
-            return None if query.among is None else set(query.among)
-        rows = catalog.run_sql(self.settings, f"SELECT media_id FROM media WHERE (\n{query.where}\n)")
-        fitting = set(rows["media_id"])
-        return fitting if query.among is None else fitting & query.among
+        """Ids of the media that may be found; None when all may."""
+        fitting = []
+        if query.among is not None:
+            fitting.append(set(query.among))
+        if query.where is not None:
+            rows = catalog.run_sql(self.settings, f"SELECT media_id FROM media WHERE (\n{query.where}\n)")
+            fitting.append(set(rows["media_id"]))
+        if query.curated.asks:
+            fitting.append(self.ledger.curation.matching(query.curated))
+        return set.intersection(*fitting) if fitting else None
 
     def _by_vector(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         levels = list(SOURCES) if query.level == "any" else [query.level]
@@ -207,6 +221,7 @@ class Searcher:
         if not self.text.count():
             notes.append("Nothing is in the text index: ingest something, or run `thatdam index rebuild text`.")
             return []
+        self.text.catch_up(self.ledger)
         hits = self.text.query(query.text, query.limit * CANDIDATES, among)
         return [
             Evidence(
