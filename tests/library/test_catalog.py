@@ -5,7 +5,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ import pytest
 from thatdam_pipelines.errors import OfflineError, QueryError
 from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.compaction import compact
+from thatdam_pipelines.library.curation import change_of
 from thatdam_pipelines.library.exports import EXPORT_FOLDER, EXPORTS
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.ledger import Content
 from thatdam_pipelines.library.ledger_metadata import METADATA
 from thatdam_pipelines.library.schemas import (
     EMBEDDINGS_L2,
@@ -66,8 +68,20 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             name=pl.lit("copy.mp4"),
         )
         library.tables.write(LOCATIONS, "b9", pl.concat([library.tables.read(LOCATIONS, "b9"), again]))
+        curate(library)
         catalog.publish(library)
     yield settings
+
+
+def curate(library: Library) -> None:
+    """The files of b9 are approved picks of an album with rights that expire."""
+    clips = library.tables.read(MEDIA, "b9")["media_id"].to_list()
+    library.ledger.claim_contents("b9", [Content(clip, "b9", 1, None) for clip in clips])
+    change = change_of(
+        rating=5, pick="pick", state="approved", people=["Ada"], rights_expire=date.today(), tags=["place/Paris"],
+        albums=["Best of"],
+    )  # fmt: skip
+    library.ledger.curation.change(clips, change, "ada")
 
 
 def trouble(library: Library) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from thatdam_pipelines.library.curation import Change, Curation
+from thatdam_pipelines.library.exporting import export_curation
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.text import TextIndex
 
@@ -32,6 +33,7 @@ def change_media(
 
 
 def make_findable(library: Library) -> None:
-    """Let searches find media by what was just said of them, by words of the vocabulary or names of albums too."""
+    """Let searches and SQL know what was just said of media, of the vocabulary and of albums."""
     with TextIndex(library.settings.text_path) as index:
         index.catch_up(library.ledger)
+    export_curation(library)

@@ -17,6 +17,7 @@ import polars as pl
 
 from thatdam_pipelines.errors import OfflineError, QueryError
 from thatdam_pipelines.library.compaction import compact, remove_retired
+from thatdam_pipelines.library.exporting import export_ledger
 from thatdam_pipelines.library.exports import EXPORT_FOLDER, EXPORTS
 from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.library.home import Library
@@ -47,11 +48,6 @@ from thatdam_pipelines.settings import Settings
 
 COMPACT_ABOVE = 50
 """Publishing first compacts a library in which more batches than this would be read from their own files."""
-
-EXPORT_FREE_S = 0.25
-EXPORT_SHARE = 20
-"""A ledger that takes longer than EXPORT_FREE_S to copy is copied again only when its last copy is older than
-EXPORT_SHARE times what copying took."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def publish(library: Library) -> CatalogReport:
     with _only_publisher(settings.catalog_path):
         stamps = scan(tables)
         _refuse_to_forget(settings, stamps)
-        exported = _export_ledger(library)
+        exported = export_ledger(library)
         batches = {batch_id for found in stamps.values() for batch_id in found}
         covered = cover(tables, stamps)
         if most_fresh(covered) > COMPACT_ABOVE and compact(library).merged:
@@ -285,21 +281,6 @@ def _export_relation(table: Table, root: Path) -> str:
     if not path.exists():
         return empty_relation(table.columns)
     return f"SELECT {', '.join(table.schema)} FROM read_parquet({list_literal([path])})"
-
-
-def _export_ledger(library: Library) -> bool:
-    """Copy the ledger, which takes time in proportion to all that was ever seen, in at most a twentieth of the time."""
-    folder = library.tables.root / EXPORT_FOLDER
-    took = folder / "seconds"
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        seconds = float(took.read_text())
-        if seconds > EXPORT_FREE_S and time.time() - took.stat().st_mtime < EXPORT_SHARE * seconds:
-            return False
-    started = time.monotonic()
-    library.ledger.export(folder)
-    with replacing(took) as part:
-        part.write_text(str(time.monotonic() - started))
-    return True
 
 
 def _refuse_to_forget(settings: Settings, stamps: Stamps) -> None:

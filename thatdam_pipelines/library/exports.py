@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from thatdam_pipelines.library.curation_exports import CURATION_EXPORTS
 from thatdam_pipelines.library.schemas import UTC, Column, Table
 
 EXPORT_FOLDER = "ledger"
@@ -162,4 +163,4 @@ OFFLOADS = Table(
     ),
 )
 
-EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, OFFLOADS)
+EXPORTS: tuple[Table, ...] = (BATCHES, FILES, FOLDERS, TARGETS, SNAPSHOTS, COPIES, AUDITS, OFFLOADS, *CURATION_EXPORTS)

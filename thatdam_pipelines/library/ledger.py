@@ -1,6 +1,6 @@
 """The ledger: everything that changes, in one SQL database (SQLite by default, Postgres in deployments)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,12 +193,12 @@ class Ledger(Arrivals):
         with self._writer.begin() as connection:
             connection.execute(self._insert(SETTINGS).values(key=key, value=value).on_conflict_do_nothing())
 
-    def export(self, folder: Path) -> list[Path]:
-        """Write each exported table to ``<folder>/<name>.parquet``, whole and all of one moment, for the catalogue."""
+    def export(self, folder: Path, tables: Sequence[sa.Table] = EXPORTED) -> list[Path]:
+        """Write each of these tables to ``<folder>/<name>.parquet``, whole and all of one moment, for the catalogue."""
         with self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            frames = {table.name: frame_of(connection, table) for table in EXPORTED}
+            frames = {table.name: frame_of(connection, table) for table in tables}
         for name, frame in frames.items():
             with replacing(folder / f"{name}.parquet") as part:
                 frame.write_parquet(part, compression="zstd")

@@ -18,6 +18,7 @@ _TYPES: dict[DataType | DataTypeClass, str] = {
     pl.Int64: "BIGINT",
     pl.Float32: "FLOAT",
     pl.Float64: "DOUBLE",
+    pl.Date: "DATE",
     pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
 }
 _COLUMN_LINE = re.compile(r"^([a-z0-9_]+): (.+)$")
