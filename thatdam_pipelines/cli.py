@@ -20,6 +20,7 @@ from rich.text import Text
 from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
 from thatdam_pipelines.settings import IngestMode, get_settings
+from thatdam_pipelines.users_command import users_app
 
 app = typer.Typer(
     name="thatdam",
@@ -34,6 +35,7 @@ models_app = typer.Typer(help="Vector spaces: which exist, which one answers.", 
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")
 app.add_typer(backup_app, name="backup")
+app.add_typer(users_app, name="users")
 app.command()(verify)
 
 out = Console()
@@ -97,7 +99,7 @@ def up(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start the platform: Dagster with sensors, the vector server, posters, the recorder. Ctrl-C ends all of it.
+    """Start the platform: Dagster with sensors, the Explorer, the vector server, the recorder. Ctrl-C ends all of it.
 
     With --json it prints one line once everything answers: addresses, process ids and folders.
 

@@ -4,10 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 IngestMode = Literal["copy", "move", "reference"]
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Addresses that only this machine reaches."""
 
 
 def project_file(name: str) -> Path:
@@ -142,7 +144,25 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address servers bind to.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
-    web_port: int = Field(8080, ge=1, le=65535, description="Port that serves posters and proxies.")
+    web_host: str | None = Field(
+        None,
+        description="Address of the web application; other than loopback it needs accounts or a token. Default: host.",
+    )
+    web_port: int = Field(8080, ge=1, le=65535, description="Port of the web application.")
+    web_names: list[str] = Field(
+        default_factory=list, description="Names, as a JSON list, that browsers reach the web application by elsewhere."
+    )
+    web_login: bool = Field(False, description="Ask for a login on loopback too, as behind a proxy on this machine.")
+    web_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token that programs may do everything with over the web application."
+    )
+    session_hours: float = Field(24.0, gt=0, description="Hours that a login lasts.")
+    logins_per_minute: int = Field(
+        5, ge=1, description="Most attempts a minute to log in from an address or to a name."
+    )
+    requests_per_minute: int = Field(
+        6000, ge=1, description="Most requests a minute from one caller, where there is a login."
+    )
     chroma_port: int = Field(8001, ge=1, le=65535, description="Port of the vector server that `thatdam up` runs.")
     capture_port: int = Field(9000, ge=1, le=65535, description="Port of the recorder that `thatdam up` runs.")
 
@@ -222,6 +242,16 @@ class Settings(BaseSettings):
     @property
     def capture_dir(self) -> Path:
         return self.capture or self.home / "capture"
+
+    @property
+    def web_address(self) -> str:
+        """Address that the web application binds to."""
+        return self.web_host or self.host
+
+    @property
+    def asks_login(self) -> bool:
+        """Whether the web application answers only who proves who they are."""
+        return self.web_login or self.web_address not in LOOPBACK
 
     def run_url(self, run_id: str) -> str:
         """Address of a run in the Dagster UI."""

@@ -24,9 +24,8 @@ from thatdam_pipelines.library.chroma import SERVER_NOTE, owning
 from thatdam_pipelines.library.files import replacing
 from thatdam_pipelines.processes import Service, Services, end_left_over
 from thatdam_pipelines.recorder import INSTALL, missing_packages, recorder_command, recorder_environment
-from thatdam_pipelines.settings import Settings, project_file
+from thatdam_pipelines.settings import LOOPBACK, Settings, project_file
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 START_LIMIT_S = 180.0
 VECTORS_WAIT_S = 30.0
 """Longest wait for a command that has the vectors open."""
@@ -36,7 +35,7 @@ RECORDER_PAUSE_S = 5.0
 
 
 def run_platform(settings: Settings, console: Console, *, sample_footage: bool, as_json: bool = False) -> None:
-    """Start Dagster, the vector server, the poster server and the recorder; return when asked to stop.
+    """Start Dagster, the vector server, the web application and the recorder; return when asked to stop.
 
     A recorder that ends by itself is started again; where its packages are not installed, the rest runs without it.
 
@@ -50,7 +49,9 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool, 
     """
     if settings.host not in LOOPBACK:
         raise SettingsError(
-            "THATDAM_HOST", f"{settings.host} is not loopback and the servers have no login", "Use 127.0.0.1."
+            "THATDAM_HOST",
+            f"{settings.host} is not loopback and Dagster and the vectors have no login",
+            "Leave it; THATDAM_WEB_HOST lets others reach the web application.",
         )
     with _only_one(settings):
         if left_over := end_left_over(settings.home):
@@ -66,7 +67,7 @@ def run_platform(settings: Settings, console: Console, *, sample_footage: bool, 
         else:
             ports[settings.capture_port] = "THATDAM_CAPTURE_PORT"
         for port, setting in ports.items():
-            _require_free(settings.host, port, setting)
+            _require_free(settings.web_address if port == settings.web_port else settings.host, port, setting)
         if settings.incoming is None:
             settings.incoming_dir.mkdir(parents=True, exist_ok=True)
         first_start = not settings.dagster_dir.exists()
@@ -194,7 +195,7 @@ def _wait_until_ready(settings: Settings, services: Services, stop: list[int]) -
     deadline = time.monotonic() + START_LIMIT_S
     waiting = {
         f"http://{settings.host}:{settings.chroma_port}/api/v2/heartbeat",
-        f"http://{settings.host}:{settings.web_port}/health",
+        f"http://{_reached_at(settings)}:{settings.web_port}/health",
         f"http://{settings.host}:{settings.dagster_port}/server_info",
     }
     if _records(services):
@@ -207,6 +208,11 @@ def _wait_until_ready(settings: Settings, services: Services, stop: list[int]) -
             )
         waiting = {url for url in waiting if not _answers(url)}
         time.sleep(0.3)
+
+
+def _reached_at(settings: Settings) -> str:
+    """Where this machine reaches the web application: one that listens everywhere, on loopback."""
+    return settings.host if settings.web_address in ("0.0.0.0", "::") else settings.web_address
 
 
 def _answers(url: str) -> bool:
@@ -233,7 +239,10 @@ def _addresses(settings: Settings, services: Services) -> dict[str, object]:
         "home": str(settings.home),
         "incoming": str(settings.incoming_dir),
         "logs": str(settings.home / "logs"),
-        "addresses": {name: f"http://{settings.host}:{port}" for name, port in ports.items()},
+        "addresses": {
+            name: f"http://{_reached_at(settings) if name == 'web' else settings.host}:{port}"
+            for name, port in ports.items()
+        },
         "pids": {"up": os.getpid()} | {service.name: service.process.pid for service in services.running},
     }
 
@@ -245,7 +254,7 @@ def _records(services: Services) -> bool:
 def _print_welcome(settings: Settings, console: Console, *, sample_footage: bool, records: bool) -> None:
     console.print(f"[bold]thatdam is up[/bold]   home {settings.home}")
     console.print(f"  Dagster   http://{settings.host}:{settings.dagster_port}   lineage, runs, reruns, checks")
-    console.print(f"  Posters   http://{settings.host}:{settings.web_port}/health")
+    console.print(f"  Explorer  http://{_reached_at(settings)}:{settings.web_port}   search, browse, drop files")
     if records:
         console.print(f"  Recorder  http://{settings.host}:{settings.capture_port}   cameras live, record, stop")
     console.print(f"  Drop footage into {settings.incoming_dir}")

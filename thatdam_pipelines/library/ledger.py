@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from thatdam_pipelines.library.accounts import Accounts
 from thatdam_pipelines.library.albums import Albums
 from thatdam_pipelines.library.arrivals import Arrivals
 from thatdam_pipelines.library.copies import Copies
@@ -72,6 +73,7 @@ class Ledger(Arrivals):
         self.curation = CurationLedger(engine, writer, insert)
         self.vocabulary = Vocabulary(engine, writer, insert)
         self.albums = Albums(engine, writer, insert)
+        self.accounts = Accounts(engine, writer, insert)
 
     def close(self) -> None:
         """End the connections."""

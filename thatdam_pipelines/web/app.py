@@ -11,19 +11,21 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 from thatdam_pipelines.settings import Settings
-from thatdam_pipelines.web import batches, derivatives, media, pages, search, status
+from thatdam_pipelines.web import batches, derivatives, login, media, pages, search, status
+from thatdam_pipelines.web.access import COOKIE
 from thatdam_pipelines.web.context import Context
 from thatdam_pipelines.web.guard import Guard
 from thatdam_pipelines.web.problems import ProblemDetails, install_problems
 
 STATIC = Path(__file__).parent / "static"
-ROUTERS = (status.router, search.router, media.router, derivatives.router, batches.router, pages.router)
+ROUTERS = (status.router, login.router, search.router, media.router, derivatives.router, batches.router, pages.router)
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The application over the library of ``settings``.
 
-    Answers only requests that name a host of this machine, so that no web page elsewhere can reach it.
+    Raises:
+        SettingsError: It would bind to an address that others reach, with nothing that tells them apart.
     """
     context = Context(settings)
 
@@ -47,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     uploads = {"/api/v1/search": search.PICTURE_BYTES + 64 * 1024}
-    app.add_middleware(Guard, settings=settings, upload_paths=uploads)
+    app.add_middleware(Guard, access=context.access, upload_paths=uploads)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -57,5 +59,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        schema["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+        }
+        schema["security"] = [{}, {"token": []}, {"session": []}]
         app.openapi_schema = schema
     return app.openapi_schema

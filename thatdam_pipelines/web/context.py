@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.search.search import Query, Searcher, SearchResult
 from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.web.access import Access, Caller
 
 if TYPE_CHECKING:
     from thatdam_pipelines.run_history import RunHistory
@@ -22,6 +23,7 @@ class Context:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library(settings)
+        self.access = Access(settings, lambda: self.library.ledger.accounts)
         self._open = ExitStack()
         self._vectors = threading.Lock()
         self._history_opens = threading.Lock()
@@ -82,5 +84,12 @@ def context_of(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the guard found out."""
+    return cast(Caller, request.state.caller)
+
+
 Shared = Annotated[Context, Depends(context_of)]
 """Parameter of a route: what the application shares."""
+Asking = Annotated[Caller, Depends(caller_of)]
+"""Parameter of a route: who asks."""

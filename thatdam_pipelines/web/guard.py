@@ -1,12 +1,13 @@
-"""What holds for every request: the host it names, the size of its body, the headers that keep browsers careful."""
+"""Around every request: who asks, the size of the body, and the headers that keep browsers careful."""
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.web.access import Access
 from thatdam_pipelines.web.problems import Refusal
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 BODY_BYTES = 1024 * 1024
 """Largest body of a request that uploads nothing."""
 POLICY = "; ".join(
@@ -36,41 +37,29 @@ class Guard:
         upload_paths: Beginnings of the paths that take larger bodies, with their limit in bytes.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, upload_paths: dict[str, int]) -> None:
+    def __init__(self, app: ASGIApp, access: Access, upload_paths: dict[str, int]) -> None:
         self._app = app
-        self._hosts = LOOPBACK_NAMES | {settings.host.lower()}
+        self._access = access
         self._upload_paths = upload_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        request = Request(scope)
         try:
-            self._check_host(headers.getlist("host"))
-            limit = self._body_limit(scope["path"])
-            length = headers.get("content-length", "0")
+            limit = self._body_limit(request.url.path)
+            length = request.headers.get("content-length", "0")
             if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
                 raise _too_large(limit)
+            request.state.caller = await run_in_threadpool(self._access.check, request)
         except Refusal as refusal:
             await refusal.response()(scope, receive, _with_headers(send))
             return
         await self._app(scope, _counted(receive, limit), _with_headers(send))
 
-    def _check_host(self, hosts: list[str]) -> None:
-        if len(hosts) != 1 or host_name(hosts[0]) not in self._hosts:
-            # A page elsewhere that gives its own name our address would otherwise be let in.
-            raise Refusal(400, "host", "the request names another host", "Use the address that `thatdam up` prints.")
-
     def _body_limit(self, path: str) -> int:
         return next((limit for start, limit in self._upload_paths.items() if path.startswith(start)), BODY_BYTES)
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header: lower case, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower().removesuffix(".")
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
