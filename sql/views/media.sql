@@ -39,8 +39,9 @@ LEFT JOIN (
         SELECT media_id, stage, reason, 1 AS place FROM facts.probes_failures
         UNION ALL SELECT media_id, stage, reason, 2 FROM facts.embeddings_l0_failures
         UNION ALL SELECT media_id, stage, reason, 3 FROM facts.proxies_failures
-        UNION ALL SELECT media_id, stage, reason, 4 FROM facts.embeddings_l1_failures
-        UNION ALL SELECT media_id, stage, reason, 5 FROM facts.embeddings_l2_failures
+        UNION ALL SELECT media_id, stage, reason, 4 FROM facts.audio_failures
+        UNION ALL SELECT media_id, stage, reason, 5 FROM facts.embeddings_l1_failures
+        UNION ALL SELECT media_id, stage, reason, 6 FROM facts.embeddings_l2_failures
     )
     WHERE media_id IS NOT NULL
     GROUP BY media_id

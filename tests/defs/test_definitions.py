@@ -32,6 +32,14 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {"proxy_durations", "every_file_done"},
         "after_new_data",
     ),
+    "audio": (
+        "media",
+        {"probes", "proxies"},
+        {"ffmpeg", "parquet"},
+        "ffmpeg",
+        {"sound_healthy", "every_file_done"},
+        "after_new_data",
+    ),
     "embeddings_l1": (
         "embeddings",
         {"proxies"},
@@ -50,7 +58,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
     ),
     "tags": (
         "embeddings",
-        {"probes", "embeddings_l1", "embeddings_l2"},
+        {"probes", "audio", "embeddings_l1", "embeddings_l2"},
         {"pytorch", "parquet"},
         "model",
         set(),
@@ -84,7 +92,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "catalog",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
         },
         {"duckdb"},
         None,
@@ -95,7 +103,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "backup",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
         },
         {"file", "s3"},
         None,
@@ -114,7 +122,10 @@ JOBS = {
         {"raw_media", "capture_sessions", "probes", "embeddings_l0", "vector_index", "text_index"},
         "light",
     ),
-    "understand": ({"proxies", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"}, "heavy"),
+    "understand": (
+        {"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
+        "heavy",
+    ),
     "rewrap": ({"rewraps"}, "heavy"),
     "publish_catalog": ({"catalog"}, "catalog"),
     "backup": ({"backups"}, "backup"),

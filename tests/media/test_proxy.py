@@ -169,20 +169,20 @@ def test_the_first_of_several_sounds_is_the_one(proxied) -> None:
 
 def test_a_clip_without_sound_has_no_speech_and_no_loudness(proxied) -> None:
     result = proxied("plain.mp4")
-    assert result.made.audio_path is None and result.made.loudness_lufs is None
+    assert result.made.audio_path is None and result.made.levels.loudness_lufs is None
     assert not (result.folder / "audio.wav").exists()
 
 
 def test_loudness_is_that_of_ebu_r128(proxied) -> None:
     # A mono tone of amplitude 1/8: -18.1 dBFS peak, 3.0 less as RMS, 0.7 less by BS.1770's offset and filter.
-    assert proxied("sound.mp4").made.loudness_lufs == pytest.approx(-21.8, abs=0.3)
+    assert proxied("sound.mp4").made.levels.loudness_lufs == pytest.approx(-21.8, abs=0.3)
 
 
 def test_sound_alone_becomes_m4a_with_a_waveform(proxied) -> None:
     result = proxied("sound.mp3")
     assert (result.made.kind, result.made.proxy_path, result.made.frames) == ("audio", "proxy.m4a", None)
     assert result.made.duration_s == pytest.approx(2, abs=0.06)
-    assert result.made.loudness_lufs == pytest.approx(-22, abs=1)
+    assert result.made.levels.loudness_lufs == pytest.approx(-22, abs=1)
     poster = np.asarray(Image.open(result.folder / "poster.jpg").convert("L")).astype(int)
     assert poster.shape == (240, 960)
     assert poster[120].mean() > poster[2].mean() + 40

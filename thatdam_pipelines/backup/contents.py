@@ -17,13 +17,14 @@ from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROXIES, REWRAPS, TABLES
+from thatdam_pipelines.library.schemas import AUDIO, LOCATIONS, MEDIA, PROXIES, REWRAPS, TABLES
 
 MEDIA_FOLDER = "media"
 REFERENCED_FOLDER = "referenced"
 TABLES_FOLDER = "tables"
 _DERIVED = {
     PROXIES: ("proxy_path", "poster_path", "sprite_path", "sprite_vtt_path", "audio_path", "measures_path"),
+    AUDIO: ("waveform_path",),
     REWRAPS: ("path",),
 }
 

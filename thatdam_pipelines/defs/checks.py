@@ -13,7 +13,7 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.defs.report import failed_table, plain
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, PROXIES, Table
+from thatdam_pipelines.library.schemas import AUDIO, LOCATIONS, MEDIA, PROBES, PROXIES, Table
 from thatdam_pipelines.library.stage import StageReport
 from thatdam_pipelines.media.capture import Missing
 
@@ -25,6 +25,10 @@ ORIGINALS_VERIFIED = {
     "it is there, of that size and that time."
 }
 PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the clip within half a second or 1 %."}
+SOUND_HEALTHY = {
+    "sound_healthy": "No clip's sound is clipped, has a dead channel, inverted phase, the same on both channels, or "
+    "a DC offset. It was recorded so: the list says what to listen to."
+}
 VECTORS_SOUND = {"vectors_sound": "Every vector is finite, of unit length and of the length its row declares."}
 INDEX_COMPLETE = {"index_complete": "The index holds as many entries of the batch as the tables have for it."}
 EVERY_SECOND_THERE = {
@@ -127,6 +131,15 @@ def proxy_durations(library: Library, batch_id: str, report: StageReport) -> dg.
         elif duration is not None and (proxy is None or abs(proxy - duration) > max(0.5, duration / 100)):
             wrong.append(f"{name}: {duration:.2f} s, its proxy {'nothing' if proxy is None else f'{proxy:.2f} s'}")
     return _listed("proxy_durations", wrong, looked_at=probes.height)
+
+
+def sound_healthy(library: Library, batch_id: str) -> dg.AssetCheckResult:
+    """Tells which clips' sound has a fault. Nothing can be done about it here, so it stops nothing."""
+    names = library.tables.read(MEDIA, batch_id).select("media_id", "name")
+    rows = library.tables.read(AUDIO, batch_id).join(names, on="media_id", how="left")
+    faulty = rows.filter(pl.col("faults").list.len() > 0).select("name", "faults").sort("name")
+    lines = [f"{plain(name)}: {', '.join(faults)}" for name, faults in faulty.iter_rows()]
+    return _listed("sound_healthy", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
 
 
 def vectors_sound(library: Library, batch_id: str, table: Table) -> dg.AssetCheckResult:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from thatdam_pipelines.embed.embedder import Embedder
+from thatdam_pipelines.embed.heard_tags import SOUND, heard_recipe, heard_tags
 from thatdam_pipelines.embed.l2 import l2_recipe, scenes_recipe
 from thatdam_pipelines.embed.measured_tags import Look, file_tags, look_tags
 from thatdam_pipelines.embed.named_tags import (
@@ -50,11 +51,11 @@ def named_recipe(settings: Settings, embedder: Embedder, vocabulary: Vocabulary)
 def tag_batch(
     library: Library, batch_id: str, embedder: Embedder, *, retry: bool = False, progress: Progress | None = None
 ) -> StageReport:
-    """Fill ``tags`` for every file of the batch that has scenes.
+    """Fill ``tags`` for every file of the batch that has scenes or sound.
 
-    Tags made by the same recipe are kept; when only the model or the vocabulary changed, only named tags are made
-    anew. An embedder without text leaves the named tags of another one as they are. Nothing can fail on one file
-    alone, so ``retry`` changes nothing.
+    Tags by sound are read off its tables each time. Others made by the same recipe are kept; when only the model or the
+    vocabulary changed, only named tags are made anew. An embedder without text leaves the named tags of another one as
+    they are. Nothing can fail on one file alone, so ``retry`` changes nothing.
 
     Raises:
         SettingsError: The vocabulary cannot be read.
@@ -65,12 +66,14 @@ def tag_batch(
     before = library.tables.read(TAGS, batch_id).filter(pl.col("media_id").is_in(scenes["media_id"].unique().to_list()))
     wanted = set(scenes["media_id"])
     by_measure = pl.col("method") == MEASURE
+    by_model = ~pl.col("method").is_in([MEASURE, SOUND])
 
     measured = measured_recipe(library.settings)
     known_measured = before.filter(by_measure & (pl.col("recipe") == measured.id))
     to_measure = wanted - set(known_measured["media_id"])
     rows = _measured_rows(library, batch_id, scenes.filter(pl.col("media_id").is_in(list(to_measure))))
-    all_measured = pl.concat([known_measured, _frame(rows, batch_id, measured)])
+    heard = _frame(heard_tags(library, batch_id, scenes), batch_id, heard_recipe(library.settings))
+    all_measured = pl.concat([known_measured, _frame(rows, batch_id, measured), heard])
 
     recipe = measured
     to_name: set[str] = set()
@@ -78,7 +81,7 @@ def tag_batch(
         vocabulary = Vocabulary.of(library.settings)
         recipe = named_recipe(library.settings, embedder, vocabulary)
         vectors = library.tables.read(EMBEDDINGS_L2, batch_id).filter(pl.col("space") == embedder.space)
-        known_named = before.filter(~by_measure & (pl.col("recipe") == recipe.id))
+        known_named = before.filter(by_model & (pl.col("recipe") == recipe.id))
         to_name = set(vectors["media_id"]) & wanted - set(known_named["media_id"])
         if to_name:
             vectors = vectors.filter(pl.col("media_id").is_in(list(to_name))).sort("media_id", "start_s")
@@ -87,7 +90,7 @@ def tag_batch(
             known_named = pl.concat([known_named, _frame(rows, batch_id, recipe)])
     else:
         items = pl.concat([scenes["scene_id"], scenes["media_id"]])
-        known_named = before.filter(~by_measure & pl.col("item_id").is_in(items.unique().to_list()))
+        known_named = before.filter(by_model & pl.col("item_id").is_in(items.unique().to_list()))
 
     named = known_named.join(all_measured.select(_KEY), on=_KEY, how="anti")
     library.tables.write(TAGS, batch_id, pl.concat([all_measured, named]))

@@ -222,7 +222,13 @@ PROXIES = Table(
         Column("duration_s", pl.Float64, "Proxy duration; null for stills."),
         Column("source_duration_s", pl.Float64, "Duration the original was probed at."),
         Column("frames", pl.Int64, "Frames of the original that were decoded."),
-        Column("loudness_lufs", pl.Float64, "Integrated loudness (ITU-R BS.1770, EBU R 128)."),
+        Column("loudness_lufs", pl.Float64, "Integrated loudness (ITU-R BS.1770, EBU R 128); null: silence."),
+        Column("loudness_range_lu", pl.Float64, "Loudness range (EBU Tech 3342)."),
+        Column("true_peak_dbtp", pl.Float64, "Highest true peak of any channel; null for digital silence."),
+        Column("channel_peak_dbfs", pl.List(pl.Float64), "Sample peak of each channel of the original, from -120."),
+        Column("channel_rms_dbfs", pl.List(pl.Float64), "RMS level of each channel of the original, from -120."),
+        Column("channel_dc", pl.List(pl.Float64), "Mean sample of each channel of the original, -1 to 1."),
+        Column("channel_flat", pl.List(pl.Float64), "How much each channel stays at its peaks, in dB; 0: never."),
         Column("tone_mapped", pl.Boolean, "True when HDR was mapped to SDR.", required=True),
         Column("deinterlaced", pl.Boolean, "True when fields were made into frames.", required=True),
         Column("warnings", pl.List(pl.String), "What does not add up but did not stop it.", required=True),
@@ -330,7 +336,45 @@ TAGS = Table(
         Column("item_id", pl.String, "scene_id, or media_id for the whole file.", required=True),
         Column("tag", pl.String, "The word.", required=True),
         Column("score", pl.Float64, "Confidence, 0 to 1.", required=True),
-        Column("method", pl.String, "measure (from brightness, colour, motion) or the space that named it.", True),
+        Column("method", pl.String, "measure (light, colour, motion), sound, or the space that named it.", True),
+    ),
+)
+
+
+AUDIO = Table(
+    "audio",
+    "audio",
+    "What can be heard in each clip with sound, and what is wrong with its channels.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("kind", pl.String, "What most of it is: speech, music, speech and music, other, silence.", True),
+        Column("silence_s", pl.Float64, "Seconds below -60 dBFS, in silences of half a second or more.", True),
+        Column("speech_s", pl.Float64, "Seconds with somebody who speaks.", required=True),
+        Column("music_s", pl.Float64, "Seconds with music.", required=True),
+        Column("correlation", pl.Float64, "Of left and right: 1 the same, -1 opposed; null where one is silent."),
+        Column("side_db", pl.Float64, "Level of the difference of left and right against that of their sum."),
+        Column("faults", pl.List(pl.String), "clipped, dead channel, inverted phase, mono in stereo, DC offset.", True),
+        Column("waveform_path", pl.String, "Waveform for players (JSON of audiowaveform), in the media store.", True),
+        Column("duration_s", pl.Float64, "Duration of the sound.", required=True),
+        Column("cpu_s", pl.Float64, "CPU time it took.", required=True),
+    ),
+)
+
+AUDIO_RANGES = Table(
+    "audio_ranges",
+    "audio",
+    "Where a clip is silent, where somebody speaks and where there is music.",
+    ("media_id", "kind", "start_s"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("kind", pl.String, "silence, speech, music.", required=True),
+        Column("start_s", pl.Float64, "Start.", required=True),
+        Column("end_s", pl.Float64, "End, not included.", required=True),
     ),
 )
 
@@ -426,6 +470,7 @@ RAW_MEDIA_FAILURES = _failures("raw_media")
 PROBES_FAILURES = _failures("probes")
 EMBEDDINGS_L0_FAILURES = _failures("embeddings_l0")
 PROXIES_FAILURES = _failures("proxies")
+AUDIO_FAILURES = _failures("audio")
 EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
 EMBEDDINGS_L2_FAILURES = _failures("embeddings_l2")
 
@@ -442,6 +487,9 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS_L0_FAILURES,
         PROXIES,
         PROXIES_FAILURES,
+        AUDIO,
+        AUDIO_RANGES,
+        AUDIO_FAILURES,
         FRAMES,
         EMBEDDINGS_L1,
         EMBEDDINGS_L1_FAILURES,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from thatdam_pipelines.media import loudness
 from thatdam_pipelines.media.ffmpeg import input_options
 from thatdam_pipelines.media.measures import SMALL_FILTER
 from thatdam_pipelines.media.original import Original
@@ -94,8 +95,10 @@ def _source(url: str, original: Original, threads: int, options: dict[str, Any])
 
 
 def _sound(source: Any) -> tuple[Any, Any]:
-    """The first sound stream in clip time, for the proxy and for speech; its loudness is measured on the way."""
-    sound = source["a:0"].filter("aresample", **{"async": 1, "first_pts": 0}).filter("ebur128", framelog="quiet")
+    """The first sound stream in clip time, for the proxy and for speech; its levels are measured on the way."""
+    sound = source["a:0"].filter("aresample", **{"async": 1, "first_pts": 0})
+    for name, options in loudness.FILTERS:
+        sound = sound.filter(name, **options)
     split = sound.filter_multi_output("asplit", 2)
     stereo = split[0].filter("aformat", sample_rates=SOUND_RATE_HZ, channel_layouts="stereo")
     return stereo, split[1].filter("aformat", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono")

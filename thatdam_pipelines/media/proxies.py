@@ -18,7 +18,7 @@ from thatdam_pipelines.library.schemas import PROBES, PROXIES
 from thatdam_pipelines.library.stage import Progress, Rows, StageReport, run_stage
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.workers import Job
-from thatdam_pipelines.media import command, measures, picture, proxy, sprite
+from thatdam_pipelines.media import command, loudness, measures, picture, proxy, sprite
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.proxy import Pass, make_proxy
 from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
@@ -35,7 +35,7 @@ def proxy_recipe(settings: Settings) -> Recipe:
     """What a proxy is. Not in it: threads, limits, the ffmpeg used, and the probe, whose facts are the file's own."""
     return Recipe(
         "proxy",
-        "1",
+        "2",
         {
             "short_edge": picture.PROXY_SHORT_EDGE,
             "long_edge": picture.PROXY_LONG_EDGE,
@@ -43,6 +43,7 @@ def proxy_recipe(settings: Settings) -> Recipe:
             "video": ["libx264", command.PRESET, command.CRF, command.KEYFRAME_S, command.LEAST_KEYFRAME_FRAMES],
             "sound": ["aac", command.SOUND_BIT_RATE, command.SOUND_RATE_HZ],
             "speech_rate_hz": command.SPEECH_RATE_HZ,
+            "levels": loudness.FILTERS,
             "still_edges": [proxy.STILL_EDGE, proxy.POSTER_EDGE],
             "tiles": [sprite.MAX_TILES, sprite.TILE_EDGE],
             "measures": [measures.SMALL_FILTER, measures.MEASURES_SCHEMA.names()],

@@ -1,7 +1,6 @@
 """The one pass over an original: one ffmpeg decodes it once and makes all that anything later needs of it."""
 
 import contextlib
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from thatdam_pipelines.media.ffmpeg import (
     open_pipe,
     run_ffmpeg,
 )
+from thatdam_pipelines.media.loudness import Levels, read_levels
 from thatdam_pipelines.media.measures import FrameMeasures
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.sprite import tiles_of, write_poster, write_sprite
@@ -38,8 +38,6 @@ POSTER_EDGE = 960
 JPEG_QUALITY = 88
 
 _PLAY = "Play the original; if it is damaged, copy it from the card again."
-_LOUDNESS = re.compile(r"^\s*I:\s+(-?\d+(?:\.\d+)?) LUFS")
-_SILENCE_LUFS = -70.0
 
 
 @dataclass
@@ -58,13 +56,14 @@ class Made:
     duration_s: float | None = None
     source_duration_s: float | None = None
     frames: int | None = None
-    loudness_lufs: float | None = None
+    levels: Levels = field(default_factory=Levels)
     tone_mapped: bool = False
     deinterlaced: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
-        return dict(vars(self))
+        columns = {name: value for name, value in vars(self).items() if name != "levels"}
+        return columns | self.levels.as_columns()
 
 
 @dataclass(frozen=True)
@@ -271,8 +270,7 @@ def _add_sound(made: Made, original: Original, run: Pass, finished: Finished, so
         return
     _require_end(original, "sound", sound_end_s, decoded_s, 0.1)
     made.audio_path = WAV_NAME
-    found = [float(match[1]) for line in finished.lines if (match := _LOUDNESS.match(line))]
-    made.loudness_lufs = found[-1] if found and found[-1] > _SILENCE_LUFS else None
+    made.levels = read_levels(finished.lines)
 
 
 def _warn(made: Made, original: Original, finished: Finished) -> None:

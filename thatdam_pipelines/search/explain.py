@@ -13,19 +13,23 @@ from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import LookUp, locations_by
-from thatdam_pipelines.library.schemas import MEDIA, PROBES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
+from thatdam_pipelines.library.schemas import MEDIA, PROBES, PROXIES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
 
-STAGES: tuple[str, ...] = ("raw_media", "probes", "embeddings_l0", "proxies", "embeddings_l1", "embeddings_l2", "tags")
+STAGES: tuple[str, ...] = (
+    *("raw_media", "probes", "embeddings_l0", "proxies", "audio", "embeddings_l1", "embeddings_l2", "tags"),
+)
 NEEDS = {
     "probes": "raw_media",
     "embeddings_l0": "probes",
     "proxies": "probes",
+    "audio": "proxies",
     "embeddings_l1": "proxies",
     "embeddings_l2": "embeddings_l1",
     "tags": "embeddings_l2",
 }
+SOUND_STAGES = {"audio"}
 PICTURE_STAGES = {"embeddings_l0", "embeddings_l1", "embeddings_l2", "tags"}
 
 RunOf = Callable[[str, str], tuple[datetime, str] | None]
@@ -97,7 +101,7 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
         raise QueryError(subject, "its content is in the tables but not in the ledger", "Restore library.db.")
     facts = {stage: _status(library, stage, media_id, batch_id, run_of) for stage in STAGES}
     kind = _kind(library, media_id, batch_id)
-    stages = _with_reasons(facts, kind)
+    stages = _with_reasons(facts, kind, _has_sound(library, media_id, batch_id))
     needed = {"vector_index": facts["embeddings_l0"].state == "done", "text_index": kind != "sidecar"}
     stages += _index_status(library, needed, media_id, batch_id, run_of)
     places = locations_by(library.tables, "media_id", [media_id]).sort("batch_id", "source_path")
@@ -177,6 +181,12 @@ def _kind(library: Library, media_id: str, batch_id: str) -> str:
     return "unknown"
 
 
+def _has_sound(library: Library, media_id: str, batch_id: str) -> bool:
+    """Whether a file has sound, as far as is known."""
+    proxy = _rows(library, PROXIES, media_id, batch_id)
+    return not proxy.height or proxy["audio_path"][0] is not None
+
+
 def _status(library: Library, stage: str, media_id: str, batch_id: str, run_of: RunOf) -> StageStatus:
     tables = tables_of(stage)
     main = TABLES[_MAIN_TABLE.get(stage, stage)]
@@ -204,7 +214,7 @@ def _failed(stage: str, row: dict[str, Any], batch_id: str, run_of: RunOf) -> St
     return StageStatus(stage, "failed", row["recipe"], row["failed_utc"], url, row["reason"], row["next_step"])
 
 
-def _with_reasons(facts: dict[str, StageStatus], kind: str) -> list[StageStatus]:
+def _with_reasons(facts: dict[str, StageStatus], kind: str, has_sound: bool) -> list[StageStatus]:
     """Each missing stage says what it waits for."""
     explained = []
     for stage, status in facts.items():
@@ -216,6 +226,8 @@ def _with_reasons(facts: dict[str, StageStatus], kind: str) -> list[StageStatus]
             upstream = NEEDS[upstream]
         if kind == "sidecar" or (kind == "audio" and stage in PICTURE_STAGES):
             explained.append(StageStatus(stage, "not needed", reason=f"a file of kind {kind} has none"))
+        elif stage in SOUND_STAGES and not has_sound:
+            explained.append(StageStatus(stage, "not needed", reason="it has no sound"))
         elif upstream and facts[upstream].state == "failed":
             explained.append(StageStatus(stage, "missing", reason=f"{upstream} failed", next_step="Mend that first."))
         elif upstream and facts[upstream].state == "missing":

@@ -7,7 +7,7 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 
 INDEXES = ("vector_index", "text_index")
 LIGHT = ("raw_media", "capture_sessions", "probes", "embeddings_l0", *INDEXES)
-HEAVY = ("proxies", "embeddings_l1", "embeddings_l2", "tags", *INDEXES)
+HEAVY = ("proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", *INDEXES)
 
 ingest = dg.define_asset_job(
     "ingest",
@@ -22,7 +22,7 @@ understand = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*HEAVY),
     partitions_def=INGEST_BATCH,
     tags=HEAVY_TAGS,
-    description="Makes proxies, frames, scenes and tags of a batch. Starts by itself after ingest.",
+    description="Makes proxies, frames, scenes, sound facts and tags of a batch. Starts by itself after ingest.",
 )
 
 rewrap = dg.define_asset_job(

@@ -3,12 +3,20 @@
 import dagster as dg
 
 from thatdam_pipelines.defs.automation import after_new_data
-from thatdam_pipelines.defs.checks import EVERY_FILE_DONE, PROXIES_COMPLETE, every_file_done, proxy_durations
+from thatdam_pipelines.defs.checks import (
+    EVERY_FILE_DONE,
+    PROXIES_COMPLETE,
+    SOUND_HEALTHY,
+    every_file_done,
+    proxy_durations,
+    sound_healthy,
+)
 from thatdam_pipelines.defs.report import materialized, thumbnails
 from thatdam_pipelines.defs.resources import Announce
 from thatdam_pipelines.defs.stages import StageConfig, progress_log, stage, told_plainly, wants_retry
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import MEDIA, PROXIES
+from thatdam_pipelines.media.audio import audio_batch, audio_recipe
 from thatdam_pipelines.media.probes import PROBE_RECIPE, probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
 from thatdam_pipelines.settings import get_settings
@@ -74,3 +82,33 @@ def proxies(
         made = library.tables.read(PROXIES, batch_id).select("media_id").join(names, on="media_id").sort("name")
         pictures = thumbnails(made, library.settings.web_port)
         return materialized(context, library, report, checks, {"posters": pictures} if pictures else None)
+
+
+@dg.asset(
+    **stage(
+        "audio",
+        group="media",
+        deps=["probes", "proxies"],
+        kinds={"ffmpeg", "parquet"},
+        checks=SOUND_HEALTHY | EVERY_FILE_DONE,
+        owner="media",
+        code_version=audio_recipe(get_settings()).id,
+        pool="ffmpeg",
+        automation=after_new_data(),
+    )
+)
+def audio(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """Silence, speech and music of each clip, its waveform, and what is wrong with its channels.
+
+    From the sound of the proxy; loudness and true peak are measured from the original when the proxy is made.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = audio_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        return materialized(context, library, report, [sound_healthy(library, batch_id), every_file_done(report)])
