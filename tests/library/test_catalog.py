@@ -5,6 +5,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,20 @@ def test_a_file_that_vanished_from_the_tables_is_named(library: Library) -> None
     with pytest.raises(QueryError, match=r"scenes/b1\.parquet.*thatdam index rebuild catalog"):
         catalog.run_sql(library.settings, "FROM scenes")
     assert catalog.run_sql(library.settings, "FROM probes").height == 2
+
+
+def test_questions_of_several_threads_are_answered_at_once(filled: Settings) -> None:
+    together = threading.Barrier(8)
+
+    def ask(_number: int) -> int:
+        together.wait(60)
+        return sum(catalog.run_sql(filled, "FROM media").height for _ in range(5))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    with pytest.raises(QueryError), catalog.open_catalog(filled) as con, catalog.open_catalog(filled):
+        assert con.sql("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+        catalog.run_sql(filled, "FROM read_text('/etc/hostname')")
 
 
 def test_publishing_replaces_the_whole_while_queries_run(library: Library) -> None:

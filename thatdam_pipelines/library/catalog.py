@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,26 +133,37 @@ def open_catalog(settings: Settings) -> duckdb.DuckDBPyConnection:
     if not settings.catalog_path.exists():
         next_step = "Ingest something, or run `thatdam index rebuild catalog`."
         raise QueryError(settings.catalog_path, "nothing published yet", next_step)
-    con = duckdb.connect(
-        str(settings.catalog_path),
-        read_only=True,
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-        },
-    )
-    try:
-        con.execute("SET TimeZone = 'UTC'")
-        # Compared as text: with the names as they are, and as patterns write them.
-        folders = dict.fromkeys([f"{settings.tables_dir}/", f"{without_wildcards(settings.tables_dir)}/"])
-        con.execute(f"SET allowed_directories = {list_literal(folders)}")
-        con.execute("SET enable_external_access = false")
-        con.execute("SET lock_configuration = true")
-    except BaseException:
-        con.close()
-        raise
+    with _OPENING:
+        con = duckdb.connect(
+            str(settings.catalog_path),
+            read_only=True,
+            config={
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+            },
+        )
+        try:
+            _lock(con, settings)
+        except BaseException:
+            con.close()
+            raise
     return con
+
+
+_OPENING = threading.Lock()
+
+
+def _lock(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Set what holds for the catalogue, once: all connections of a process to one file share what is set."""
+    if con.execute("SELECT current_setting('lock_configuration')").fetchall() == [(True,)]:
+        return
+    con.execute("SET GLOBAL TimeZone = 'UTC'")
+    # Compared as text: with the names as they are, and as patterns write them.
+    folders = dict.fromkeys([f"{settings.tables_dir}/", f"{without_wildcards(settings.tables_dir)}/"])
+    con.execute(f"SET allowed_directories = {list_literal(folders)}")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
 
 
 def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
