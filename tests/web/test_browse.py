@@ -1,5 +1,6 @@
 """Browsing the sample footage over the API: filters, counts, orders and pages agree with each other."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -119,3 +120,20 @@ def test_what_cannot_be_is_refused_with_problem_details(web: TestClient, query: 
 def test_filters_are_values_and_never_sql(web: TestClient, name: str) -> None:
     answer = web.get("/api/v1/media", params={name: "x' OR true --"})
     assert answer.status_code == 422 or answer.json()["total"] == 0
+
+
+def test_a_frame_shows_the_time_that_is_asked_for(web: TestClient) -> None:
+    from PIL import Image
+
+    clip = get(web, "/api/v1/media", sort="name", kind="video")["items"][0]
+    scenes = get(web, clip["links"]["scenes"])["items"]
+    colours = set()
+    for scene in scenes:
+        answer = web.get(clip["links"]["frame"], params={"t": scene["start_s"] + 0.5})
+        assert answer.status_code == 200 and answer.headers["content-type"] == "image/jpeg"
+        with Image.open(BytesIO(answer.content)) as picture:
+            assert max(picture.size) <= 480
+            colours.add(picture.resize((1, 1)).getpixel((0, 0)))
+    assert len(colours) == len(scenes) > 3
+    sound = get(web, "/api/v1/media", kind="audio")["items"][0]
+    assert web.get(sound["links"]["frame"], params={"t": 3}).content == web.get(sound["links"]["frame"]).content

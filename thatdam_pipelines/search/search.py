@@ -82,10 +82,16 @@ class Query:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Moments, best first, the embedder that answered, and what people should know about the answer."""
+    """Moments, best first, and who answered.
+
+    Args:
+        knows_words: Whether that embedder understands text; else words find only names, tags and facts.
+        notes: What people should know about the answer.
+    """
 
     moments: list[Moment]
     embedder: str
+    knows_words: bool
     notes: list[str] = field(default_factory=list)
 
 
@@ -155,7 +161,8 @@ class Searcher:
         evidence = []
         if among is None or among:
             evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among, notes)]
-        return SearchResult(self._moments(query, evidence, notes), self.embedder.name, notes)
+        moments = self._moments(query, evidence, notes)
+        return SearchResult(moments, self.embedder.name, self.embedder.has_text, notes)
 
     def _filter(self, query: Query) -> set[str] | None:
         """Ids of the media that may be found; None when all may."""

@@ -1,10 +1,10 @@
 """What was made from a clip, as files: proxy, poster, thumbnail, sprite; and the original to save."""
 
 from io import BytesIO
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import PROXIES
@@ -14,7 +14,12 @@ from thatdam_pipelines.web.models import MediaId
 from thatdam_pipelines.web.problems import not_found, problems
 from thatdam_pipelines.web.stored_files import stored_file
 
-THUMBNAIL_WIDTH = 240
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+THUMBNAIL_EDGE = 240
+FRAME_EDGE = 480
+"""Longer edge of small pictures, in pixels; a frame is sharp in a grid on a screen of two pixels a point."""
 COLUMN_OF = {
     "poster.jpg": "poster_path",
     "thumbnail.jpg": "poster_path",
@@ -33,7 +38,30 @@ MEDIA_TYPES = {
 """By the end of the names that recipes give; no client and no camera chooses these."""
 Name = Literal["poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav"]
 
+CACHED = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-site"}
+
 router = APIRouter(tags=["files"])
+
+
+@router.get("/api/v1/media/{media_id}/frame.jpg", response_class=Response, responses=problems(404, 422, 503))
+def get_frame(
+    shared: Shared,
+    media_id: MediaId,
+    t: Annotated[float | None, Query(ge=0, le=1e7, description="Time in seconds; without it, the poster.")] = None,
+) -> Response:
+    """A small picture of the clip: the proxy's keyframe at a time, or the poster where nothing moves."""
+    import PIL.Image
+
+    from thatdam_pipelines.media.frames import frame_at
+
+    store = shared.library.store
+    proxy = _proxy(shared.library, media_id)
+    if t is not None and proxy["kind"] == "video":
+        with store.local(proxy["proxy_path"]) as path:
+            _, rgb = frame_at(path, t, short_edge=FRAME_EDGE)
+        return Response(_jpeg(PIL.Image.fromarray(rgb), FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
+    with PIL.Image.open(BytesIO(store.read_bytes(_key(proxy, "poster.jpg")))) as poster:
+        return Response(_jpeg(poster, FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
 
 
 @router.api_route("/media/{media_id}/{name}", methods=["GET", "HEAD"], include_in_schema=False)
@@ -46,28 +74,34 @@ router = APIRouter(tags=["files"])
 )
 def get_derivative(shared: Shared, request: Request, media_id: MediaId, name: Name) -> Response:
     """A file that was made from the clip. Answers byte ranges and conditional requests."""
-    library = shared.library
-    key = _key(library, media_id, name)
+    import PIL.Image
+
+    store = shared.library.store
+    key = _key(_proxy(shared.library, media_id), name)
     media_type = MEDIA_TYPES[key.rpartition(".")[2]]
     if name != "thumbnail.jpg":
-        return stored_file(request, library.store, key, media_type)
-    headers = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-site"}
-    return Response(_thumbnail(library.store.read_bytes(key)), media_type=media_type, headers=headers)
+        return stored_file(request, store, key, media_type)
+    with PIL.Image.open(BytesIO(store.read_bytes(key))) as poster:
+        return Response(_jpeg(poster, THUMBNAIL_EDGE), media_type=media_type, headers=CACHED)
 
 
-def _key(library: Library, media_id: str, name: str) -> str:
+def _proxy(library: Library, media_id: str) -> dict[str, Any]:
     rows = library.tables.read(PROXIES, batch_of(library, media_id)).filter(pl.col("media_id") == media_id)
-    key: str | None = next(iter(rows[COLUMN_OF[name]].to_list()), None)
+    if not rows.height:
+        raise not_found(f"there is no proxy of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
+    return rows.row(0, named=True)
+
+
+def _key(proxy: dict[str, Any], name: str) -> str:
+    key: str | None = proxy[COLUMN_OF[name]]
     if key is None:
+        media_id = proxy["media_id"]
         raise not_found(f"there is no {name} of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
     return key
 
 
-def _thumbnail(poster: bytes) -> bytes:
-    from PIL import Image
-
-    with Image.open(BytesIO(poster)) as picture:
-        picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
-        out = BytesIO()
-        picture.save(out, "JPEG", quality=80)
+def _jpeg(picture: "Image", edge: int) -> bytes:
+    picture.thumbnail((edge, edge))
+    out = BytesIO()
+    picture.save(out, "JPEG", quality=80)
     return out.getvalue()

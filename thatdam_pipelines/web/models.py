@@ -24,6 +24,7 @@ class Links(BaseModel):
     page: str = Field(description="The clip's page in the Explorer.")
     poster: str
     thumbnail: str
+    frame: str = Field(description="Small picture; with `?t=` seconds, of that time.")
     sprite: str
     sprite_vtt: str
     proxy: str
@@ -95,6 +96,7 @@ class FoundMoments(BaseModel):
     items: list[FoundMoment]
     next_cursor: str | None = Field(description="For the next page; null on the last.")
     embedder: str = Field(description="The embedder that answered.")
+    knows_words: bool = Field(description="Whether it understands text; else words find only names, tags and facts.")
     notes: list[str] = Field(description="What people should know about the answer.")
 
 
@@ -251,6 +253,7 @@ def links_of(media_id: str) -> Links:
         page=f"/clips/{media_id}",
         poster=f"{base}/poster.jpg",
         thumbnail=f"{base}/thumbnail.jpg",
+        frame=f"{base}/frame.jpg",
         sprite=f"{base}/sprite.jpg",
         sprite_vtt=f"{base}/sprite.vtt",
         proxy=f"{base}/proxy",

@@ -103,6 +103,7 @@ def find(shared: Context, asked: SearchQuery, picture: Path | None = None) -> Fo
         items=items,
         next_cursor=write_cursor(str(start + asked.limit)) if more else None,
         embedder=result.embedder,
+        knows_words=result.knows_words,
         notes=result.notes,
     )
 
