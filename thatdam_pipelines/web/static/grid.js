@@ -1,0 +1,88 @@
+// A grid of cards that the arrows walk and that grows at its end.
+
+import { $$ } from "./elements.js";
+import { card } from "./card.js";
+
+export class Grid {
+  #list;
+  #more = null;
+  #loading = false;
+  #sees = false;
+
+  // more(): the next items, or none; onTrouble(error): what became of it.
+  constructor(list, sentinel, onTrouble) {
+    this.#list = list;
+    this.onTrouble = onTrouble;
+    new IntersectionObserver(([entry]) => {
+      this.#sees = entry.isIntersecting;
+      this.#grow();
+    }, { rootMargin: "800px" }).observe(sentinel);
+  }
+
+  get links() {
+    return $$("a.card", this.#list);
+  }
+
+  get items() {
+    return [...this.#list.children].map((one) => one.item);
+  }
+
+  show(items, more) {
+    this.#list.replaceChildren(...items.map(card));
+    this.#more = more;
+    this.#grow();
+  }
+
+  clear() {
+    this.show([], null);
+  }
+
+  itemOf(element) {
+    return element?.closest?.("li")?.item ?? null;
+  }
+
+  focus(at) {
+    const link = this.links[Math.max(0, Math.min(at, this.links.length - 1))];
+    link?.focus();
+    link?.scrollIntoView({ block: "nearest" });
+  }
+
+  // Arrow keys; from anywhere else they go to the first picture.
+  walk(key) {
+    const { links } = this;
+    if (!links.length) return false;
+    const at = links.indexOf(document.activeElement?.closest?.("a.card"));
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns(), ArrowUp: -this.#columns() }[key];
+    if (step === undefined) return false;
+    if (at < 0) this.focus(0);
+    else if (at + step >= 0 && at + step < links.length) this.focus(at + step);
+    else if (step > 1) this.focus(links.length - 1);
+    return true;
+  }
+
+  #columns() {
+    const [first, ...others] = this.links;
+    const below = others.findIndex((one) => one.offsetTop > first.offsetTop);
+    return below < 0 ? this.links.length : below + 1;
+  }
+
+  async #grow() {
+    while (this.#more && this.#sees && !this.#loading) {
+      const more = this.#more;
+      this.#loading = true;
+      try {
+        const items = await more();
+        if (more === this.#more) {
+          this.#list.append(...items.map(card));
+          if (!items.length) this.#more = null;
+        }
+      } catch (error) {
+        this.#more = null;
+        this.onTrouble(error);
+      } finally {
+        this.#loading = false;
+      }
+      await new Promise((shown) => requestAnimationFrame(shown));
+    }
+  }
+}

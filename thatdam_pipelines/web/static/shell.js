@@ -1,0 +1,23 @@
+// What every page has: the theme switch, help, and the way to the search box.
+
+import { $, isTyping } from "./elements.js";
+
+const THEMES = ["", "light", "dark"];
+const root = document.documentElement;
+
+function nextTheme() {
+  root.dataset.theme = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
+  localStorage.setItem("theme", root.dataset.theme);
+}
+
+$("#theme").addEventListener("click", nextTheme);
+$("#help").addEventListener("click", () => $("#keyboard").showModal());
+document.addEventListener("keydown", (event) => {
+  if (isTyping(event) || $("#keyboard").open) return;
+  if (event.key === "?") $("#keyboard").showModal();
+  else if (event.key === "/" && !$("dialog[open]")) {
+    if ($("#q")) $("#q").select();
+    else location.href = "/";
+  } else return;
+  event.preventDefault();
+});
