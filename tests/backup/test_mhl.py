@@ -1,6 +1,5 @@
 """ASC MHL: what thatdam writes is accepted by the ascmhl program, and what a card brings is verified against."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -8,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from xxhash import xxh64
 
 from thatdam_pipelines.backup.offload import OffloadResult, offload
-from thatdam_pipelines.samples.cards import contents, odd_files, put_files, write_card
+from thatdam_pipelines.samples.cards import contents, legacy_list, odd_files, put_files, write_card
 
 CLIP = "DCIM/100TEST/C0001.MOV"
 
@@ -157,20 +155,6 @@ def test_a_file_that_the_cards_history_names_and_that_is_gone_makes_it_unsafe(ca
     (card / CLIP).unlink()
     result = offload(card, [target])
     assert result.reasons == [f"{CLIP}: the card's own hash list names it, and it is not on the card"]
-
-
-def legacy_list(files: dict[str, bytes], form: str) -> bytes:
-    def entry(name: str, content: bytes) -> str:
-        digests = {
-            "md5": hashlib.md5(content).hexdigest(),
-            "sha1": hashlib.sha1(content).hexdigest(),
-            "xxhash64be": xxh64(content).hexdigest(),
-            "xxhash64": xxh64(content).digest()[::-1].hex(),
-        }
-        return f"<hash><file>{name}</file><size>{len(content)}</size><{form}>{digests[form]}</{form}></hash>"
-
-    hashes = "".join(entry(name, content) for name, content in files.items())
-    return f'<?xml version="1.0"?><hashlist version="1.1">{hashes}</hashlist>'.encode()
 
 
 @pytest.mark.parametrize("form", ["md5", "sha1", "xxhash64be", "xxhash64"])

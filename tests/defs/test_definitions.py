@@ -13,7 +13,7 @@ BATCH = "ingest_batch"
 
 # name: (group, upstream, kinds, pool, checks, automation)
 ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | None]] = {
-    "raw_media": ("ingest", set(), {"file"}, None, {"originals_verified", "every_file_done"}, None),
+    "raw_media": ("ingest", set(), {"file"}, None, {"originals_verified", "card_as_listed", "every_file_done"}, None),
     "capture_sessions": ("ingest", {"raw_media"}, {"parquet"}, None, {"every_second_there"}, None),
     "probes": ("media", {"raw_media"}, {"ffmpeg", "parquet"}, None, {"every_file_done"}, None),
     "embeddings_l0": (

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -301,8 +302,8 @@ def test_a_copy_that_does_not_read_back_as_it_was_written_is_refused(
 ) -> None:
     copy = disk.copy_with_digest
 
-    def on_a_failing_disk(source: Path, target: Path, *, mode: int) -> object:
-        digest = copy(source, target, mode=0o644)
+    def on_a_failing_disk(source: Path, target: Path, **options: Any) -> object:
+        digest = copy(source, target, **options | {"mode": 0o644})
         with target.open("r+b") as damaged:
             damaged.seek(500)
             damaged.write(b"\0\0\0\0\0\0\0\0")
@@ -324,8 +325,8 @@ def test_a_source_that_changes_between_hash_and_move_stays(
 ) -> None:
     hash_open = disk.digest_open
 
-    def while_someone_writes(descriptor: int, path: Path) -> object:
-        digest = hash_open(descriptor, path)
+    def while_someone_writes(descriptor: int, path: Path, **options: Any) -> object:
+        digest = hash_open(descriptor, path, **options)
         with path.open("ab") as growing:
             growing.write(b"more")
         return digest

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from thatdam_pipelines.backup.mhl import CardHistory, extends, is_chain, is_sayable, read_card_history, write_generation
+from thatdam_pipelines.backup.mhl import extends, is_chain, is_sayable, write_generation
 from thatdam_pipelines.backup.offload_card import Card, CardFile, edges_of, read_card
 from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX, Destination, Source
 from thatdam_pipelines.backup.offload_journal import Record
 from thatdam_pipelines.errors import MediaError, SettingsError, ThatdamError
-from thatdam_pipelines.library.checksum import Digest, changed, digest_open, open_regular
+from thatdam_pipelines.library.checksum import changed, digest_open, open_regular
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.offloads import Verdict
+from thatdam_pipelines.media.hash_lists import FORMAT, CardHistory, read_card_history
 
 
 @dataclass(frozen=True)
@@ -221,14 +222,9 @@ class _Run:
             _require_same(_lstat(path), file, path)
         finally:
             os.close(descriptor)
-        digests = hashes.digests()
-        return Source(digest, edges, self._kept(file.path, digests), self._verdict(file.path, digest, digests))
-
-    def _kept(self, path: str, digests: dict[str, str]) -> dict[str, str]:
-        return {form: digests[form] for form in self.history.asc.get(path, {})}
-
-    def _verdict(self, path: str, digest: Digest, digests: dict[str, str]) -> str | None:
-        return self.history.verdict(path, {"xxh128": digest.xxh128, **digests})
+        digests = {FORMAT: digest.xxh128, **hashes.digests()}
+        kept = {form: digests[form] for form in self.history.asc.get(file.path, {})}
+        return Source(digest, edges, kept, self.history.verdict(file.path, digests))
 
 
 def offload(
@@ -257,7 +253,7 @@ def offload(
     if not listed.files:
         raise SettingsError(card, "there are no files on it", "Mount the card, then name its folder.")
     roots = _separate(listed.root, destinations)
-    history = read_card_history(listed)
+    history = read_card_history(listed.root, {*(file.path for file in listed.files), *listed.left}, listed.folders)
     listed = listed.taking(path for path in listed.left if history.names(path))
     ends = [Destination(root) for root in roots]
     warnings = _warnings(listed.root, roots)

@@ -13,7 +13,7 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.defs.report import failed_table, plain
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import AUDIO, LOCATIONS, MEDIA, PROBES, PROXIES, Table
+from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, Table
 from thatdam_pipelines.library.stage import StageReport
 from thatdam_pipelines.media.capture import Missing
 
@@ -23,6 +23,10 @@ EVERY_FILE_DONE = {
 ORIGINALS_VERIFIED = {
     "originals_verified": "Every original was read back where it is kept, with its hash, and has not changed since: "
     "it is there, of that size and that time."
+}
+CARD_AS_LISTED = {
+    "card_as_listed": "Every file that the card's own hash list (ASC MHL, .mhl) names came, and is what the list says. "
+    "One that is not is kept as it came."
 }
 PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the clip within half a second or 1 %."}
 SOUND_HEALTHY = {
@@ -112,6 +116,16 @@ def _changed(library: Library, place: Mapping[str, Any]) -> str | None:
     if kept_time is not None and abs(modified_ns / 1e9 - kept_time.timestamp()) > _TIME_TOLERANCE_S:
         return "written to since it was read back"
     return None
+
+
+def card_as_listed(library: Library, batch_id: str) -> dg.AssetCheckResult:
+    """Tells what the comparison with the card's own hash lists found; cards without one pass."""
+    rows = library.tables.read(CARD_HASHES, batch_id)
+    wrong = [
+        f"{plain(row['source_path'])}: {row['verdict']}: {plain(row['reason'])}"
+        for row in rows.filter(pl.col("verdict") != "verified").iter_rows(named=True)
+    ]
+    return _listed("card_as_listed", wrong, looked_at=rows.height)
 
 
 def proxy_durations(library: Library, batch_id: str, report: StageReport) -> dg.AssetCheckResult:

@@ -156,6 +156,18 @@ class Arrivals:
         """What is known of the files at these paths below a folder."""
         return {file.rel_path: file for some in portions(rel_paths) for file in self._files(_of(root, some))}
 
+    def files_ending(self, root: str, suffix: str) -> list[KnownFile]:
+        """What was seen of a folder with this end to its name, in lower case or not."""
+        return self._files(sa.and_(_of(root), sa.func.lower(FILES.c.rel_path).endswith(suffix, autoescape=True)))
+
+    def files_below(self, root: str, folder: str) -> list[KnownFile]:
+        """What was seen below a folder of a root, '' for the root itself, and did not go."""
+        start = f"{folder}/" if folder else ""
+        below = FILES.c.rel_path.startswith(escape_name(start), autoescape=True)
+        found = self._files(sa.and_(_of(root), below, FILES.c.state != "gone"))
+        # SQLite compares without regard to case.
+        return [file for file in found if file.rel_path.startswith(start)]
+
     def file_at(self, path: str) -> KnownFile | None:
         """The file at an absolute path, whichever folder it was seen in; the one last seen, if several."""
         whole = PurePosixPath(path)

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from blake3 import blake3
 from xxhash import xxh3_128
@@ -33,6 +34,13 @@ class Digest:
     size_bytes: int
 
 
+class Observer(Protocol):
+    """Sees the blocks of a file that is read anyway; ``begin`` comes before the first of each reading."""
+
+    def begin(self) -> None: ...
+    def update(self, block: bytes) -> None: ...
+
+
 class Hasher:
     """Both checksums of one stream of blocks."""
 
@@ -51,7 +59,7 @@ class Hasher:
         return Digest(text[:32], text, self._xxh128.hexdigest(), self._size_bytes)
 
 
-def digest_file(path: Path) -> Digest:
+def digest_file(path: Path, observer: Observer | None = None) -> Digest:
     """The checksums of a file, read once.
 
     Raises:
@@ -60,12 +68,12 @@ def digest_file(path: Path) -> Digest:
     """
     descriptor = open_regular(path)
     try:
-        return digest_open(descriptor, path)
+        return digest_open(descriptor, path, observer=observer)
     finally:
         os.close(descriptor)
 
 
-def copy_with_digest(source: Path, target: Path, *, mode: int = 0o644) -> Digest:
+def copy_with_digest(source: Path, target: Path, *, mode: int = 0o644, observer: Observer | None = None) -> Digest:
     """Copy ``source`` to the new file ``target`` and give the checksums of what was read, in one read.
 
     ``target`` gets the source's modification time and is on disk when this returns. On an error it is removed.
@@ -86,7 +94,7 @@ def copy_with_digest(source: Path, target: Path, *, mode: int = 0o644) -> Digest
             raise _unwritable(target, error) from error
         try:
             try:
-                return _copy_open(descriptor, source, copy, target, mode)
+                return _copy_open(descriptor, source, copy, target, mode, observer)
             finally:
                 os.close(copy)
         except BaseException:
@@ -128,8 +136,13 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
-def digest_open(descriptor: int, path: Path, write: Callable[[bytes], None] | None = None) -> Digest:
-    """The checksums of an open file from its start; each block is also given to ``write``.
+def digest_open(
+    descriptor: int,
+    path: Path,
+    write: Callable[[bytes], None] | None = None,
+    observer: Observer | None = None,
+) -> Digest:
+    """The checksums of an open file from its start; each block is also given to ``write`` and ``observer``.
 
     Raises:
         ChangedError: The file changed while it was read.
@@ -137,11 +150,15 @@ def digest_open(descriptor: int, path: Path, write: Callable[[bytes], None] | No
     """
     before = os.fstat(descriptor)
     hasher = Hasher()
+    if observer is not None:
+        observer.begin()
     # A file that keeps growing is read to its first size and then found changed.
     left = before.st_size
     while left > 0 and (block := _read(descriptor, min(left, BLOCK_BYTES), path)):
         hasher.update(block)
         left -= len(block)
+        if observer is not None:
+            observer.update(block)
         if write is not None:
             write(block)
     after = os.fstat(descriptor)
@@ -183,7 +200,7 @@ def _read(descriptor: int, size: int, path: Path) -> bytes:
         raise unreadable(path, error) from error
 
 
-def _copy_open(descriptor: int, source: Path, copy: int, target: Path, mode: int) -> Digest:
+def _copy_open(descriptor: int, source: Path, copy: int, target: Path, mode: int, observer: Observer | None) -> Digest:
     def write(block: bytes) -> None:
         try:
             written = os.write(copy, block)
@@ -192,7 +209,7 @@ def _copy_open(descriptor: int, source: Path, copy: int, target: Path, mode: int
         except OSError as error:
             raise _unwritable(target, error) from error
 
-    digest = digest_open(descriptor, source, write)
+    digest = digest_open(descriptor, source, write, observer)
     times = os.fstat(descriptor)
     try:
         os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))

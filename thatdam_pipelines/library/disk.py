@@ -17,6 +17,7 @@ from blake3 import blake3
 from thatdam_pipelines.errors import MediaError, OfflineError, OverwriteError, StoreError
 from thatdam_pipelines.library.checksum import (
     Digest,
+    Observer,
     changed,
     copy_with_digest,
     digest_file,
@@ -55,16 +56,16 @@ class Disk:
     def url(self, key: str) -> str:
         return str(self.path(key))
 
-    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest:
+    def put(self, source: Path, key: str, move: bool, expected: str | None, observer: Observer | None) -> Digest:
         self._require_mounted()
         target = self.path(key)
         if os.path.lexists(target):
-            return self._same_content(source, target, move, expected)
+            return self._same_content(source, target, move, expected, observer)
         self._make_folder(target.parent)
-        if move and (digest := self._take_over(source, target, expected)):
+        if move and (digest := self._take_over(source, target, expected, observer)):
             return digest
         before = _lstat(source) if move else None
-        digest = self._copy(source, target, move, expected)
+        digest = self._copy(source, target, move, expected, observer)
         if before is not None:
             self._remove_source(source, before, target)
         return digest
@@ -163,7 +164,7 @@ class Disk:
                 folder, "another process is writing to it", "Wait until that run ended, then run this again."
             ) from error
 
-    def _take_over(self, source: Path, target: Path, expected: str | None) -> Digest | None:
+    def _take_over(self, source: Path, target: Path, expected: str | None, observer: Observer | None) -> Digest | None:
         """Give a file of this disk its name in the store; None when only a copy will do."""
         descriptor = open_regular(source)
         try:
@@ -176,7 +177,7 @@ class Disk:
                 or not os.access(source.parent, os.W_OK | os.X_OK)
             ):
                 return None
-            digest = digest_open(descriptor, source)
+            digest = digest_open(descriptor, source, observer=observer)
             os.fsync(descriptor)
             if not _same_file(source, before):
                 raise changed(source)
@@ -198,11 +199,11 @@ class Disk:
             os.close(descriptor)
         return digest
 
-    def _copy(self, source: Path, target: Path, move: bool, expected: str | None) -> Digest:
+    def _copy(self, source: Path, target: Path, move: bool, expected: str | None, observer: Observer | None) -> Digest:
         self._require_space(source)
         part = target.with_name(_part_name(target.name))
         try:
-            digest = copy_with_digest(source, part, mode=ORIGINAL_MODE)
+            digest = copy_with_digest(source, part, mode=ORIGINAL_MODE, observer=observer)
             require(digest, expected, source)
             try:
                 written = read_back(part)
@@ -240,13 +241,15 @@ class Disk:
             raise _occupied(target)
         part.rename(target)
 
-    def _same_content(self, source: Path, target: Path, move: bool, expected: str | None) -> Digest:
+    def _same_content(
+        self, source: Path, target: Path, move: bool, expected: str | None, observer: Observer | None
+    ) -> Digest:
         before = _lstat(source)
         if not stat.S_ISREG(target.lstat().st_mode):
             raise _occupied(target)
         kept = read_back(target)
         require(kept, expected, source)
-        if digest_file(source) != kept:
+        if digest_file(source, observer) != kept:
             raise _occupied(target)
         target.chmod(ORIGINAL_MODE)
         self._remember(target.parent)

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import OfflineError, OverwriteError, StoreError, ThatdamError
-from thatdam_pipelines.library.checksum import BLOCK_BYTES, Digest, Hasher, changed, digest_file, require, unreadable
+from thatdam_pipelines.library.checksum import (
+    BLOCK_BYTES,
+    Digest,
+    Hasher,
+    Observer,
+    changed,
+    digest_file,
+    require,
+    unreadable,
+)
 from thatdam_pipelines.settings import Settings
 
 PUBLISHED = ".published"
@@ -66,12 +75,12 @@ class Bucket:
     def url(self, key: str) -> str:
         return f"s3://{self.path(key)}"
 
-    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest:
+    def put(self, source: Path, key: str, move: bool, expected: str | None, observer: Observer | None) -> Digest:
         try:
             before = source.lstat()
         except OSError as error:
             raise unreadable(source, error) from error
-        digest = digest_file(source)
+        digest = digest_file(source, observer)
         require(digest, expected, source)
         if self.size(key) is None:
             self._upload(source, key, {_MODIFIED: str(before.st_mtime_ns)})

@@ -118,6 +118,21 @@ LOCATIONS = Table(
     ),
 )
 
+CARD_HASHES = Table(
+    "card_hashes",
+    "raw_media",
+    "Files that a card's own hash list (ASC MHL, .mhl) names, compared with it.",
+    ("batch_id", "source_path"),
+    (
+        Column("batch_id", pl.String, "Batch that compared it.", required=True),
+        Column("source_path", pl.String, "Absolute path it came from; of an unusable list the folder.", required=True),
+        Column("media_id", pl.String, "Content; null when there is none."),
+        Column("verdict", pl.String, "verified, failed, missing, or unusable: the list itself.", required=True),
+        Column("reason", pl.String, "What is wrong; empty when nothing is.", required=True),
+        Column("compared_utc", UTC, "When it was compared.", required=True),
+    ),
+)
+
 PROBES = Table(
     "probes",
     "probes",
@@ -479,6 +494,7 @@ TABLES: dict[str, Table] = {
     for table in (
         MEDIA,
         LOCATIONS,
+        CARD_HASHES,
         RAW_MEDIA_FAILURES,
         PROBES,
         STREAMS,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from blake3 import blake3
 
-from thatdam_pipelines.library.checksum import Digest
+from thatdam_pipelines.library.checksum import Digest, Observer
 from thatdam_pipelines.library.disk import Disk
 from thatdam_pipelines.library.files import escape_name, replacing
 from thatdam_pipelines.library.s3 import Bucket
@@ -23,7 +23,7 @@ PATH_BYTES = 800
 class Place(Protocol):
     """Where a store's files are: a disk or a bucket."""
 
-    def put(self, source: Path, key: str, move: bool, expected: str | None) -> Digest: ...
+    def put(self, source: Path, key: str, move: bool, expected: str | None, observer: Observer | None) -> Digest: ...
     def flush(self) -> None: ...
     def local(self, key: str) -> AbstractContextManager[Path]: ...
     def url(self, key: str) -> str: ...
@@ -67,7 +67,15 @@ class Store:
         """Key of the folder with what a recipe made of a content: ``derived/<ab>/<media_id>/<recipe>``."""
         return f"derived/{media_id[:2]}/{media_id}/{recipe_id}"
 
-    def put(self, source: Path, key: str, *, move: bool = False, blake3: str | None = None) -> Digest:
+    def put(
+        self,
+        source: Path,
+        key: str,
+        *,
+        move: bool = False,
+        blake3: str | None = None,
+        observer: Observer | None = None,
+    ) -> Digest:
         """Store an original: copied, read back and compared, then given its name; read-only from then on.
 
         The same content already there is fine. With ``move`` the source goes: by its name alone where it is on the
@@ -76,6 +84,7 @@ class Store:
 
         Args:
             blake3: The BLAKE3 that the file was announced with; one with another is not stored, and stays.
+            observer: Sees the blocks of the source.
 
         Returns:
             What was read back at ``key``; of a file that kept its bytes and got another name, what was read of those.
@@ -88,7 +97,7 @@ class Store:
             OverwriteError: Different content stands at ``key``.
             StoreError: The copy cannot be written or does not equal the source; nothing is left of it.
         """
-        return self._place.put(source, key, move, blake3)
+        return self._place.put(source, key, move, blake3, observer)
 
     def flush(self) -> None:
         """Make the names of everything put so far durable."""

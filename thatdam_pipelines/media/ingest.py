@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,10 @@ from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.quarantine import report_failures
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, RAW_MEDIA_FAILURES
+from thatdam_pipelines.library.schemas import CARD_HASHES, LOCATIONS, MEDIA, RAW_MEDIA_FAILURES
 from thatdam_pipelines.library.stage import Progress, StageReport, failure_row
 from thatdam_pipelines.library.store import raw_folder
+from thatdam_pipelines.media.card_lists import compare, find_lists
 from thatdam_pipelines.media.cards import read_structure
 from thatdam_pipelines.media.taking import VANISHED, Taken, Taking, source_text, unsettled
 
@@ -32,6 +34,8 @@ def ingest_batch(
     library: Library, batch_id: str, *, retry: bool = False, progress: Progress | None = None
 ) -> StageReport:
     """Store the files of a batch, prove them, and write tables ``media``, ``locations`` and ``raw_media_failures``.
+
+    A card's own hash lists are compared with what was read; what they say goes to table ``card_hashes``.
 
     What the tables already hold is not touched again. After a kill at any point, running it again ends in the same
     tables as if nothing had happened. A file of a watched folder that was replaced since it was claimed and is still
@@ -67,7 +71,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     failures = failures.filter(~pl.col("path").is_in([source_text(file) for file in todo]))
     failures = unsettled(library, batch, failures)
 
-    taking = Taking(library, batch, progress)
+    taking = Taking(library, batch, find_lists(library, batch, todo).history, progress)
     taken = taking.take(todo)
     library.store.flush()
     owned = library.ledger.claim_contents(batch.batch_id, [file.content(batch.batch_id) for file in taken])
@@ -99,6 +103,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
     library.tables.write(RAW_MEDIA_FAILURES, batch.batch_id, failures)
     report_failures(library, batch.batch_id)
     _add_to_album(library, batch, places)
+    lists = _compare_with_lists(library, batch, files, taken)
     _settle_accounts(library, batch, files, places, failures, taking)
     return StageReport(
         stage="raw_media",
@@ -116,6 +121,7 @@ def _ingest(library: Library, batch: Batch, retry: bool, progress: Progress | No
             "contents": contents.height,
             "duplicates": int(places["duplicate"].sum()),
             "returned": len(taking.returned),
+            "card_lists": ", ".join(f"{count} {verdict}" for verdict, count in sorted(lists.items())) or None,
         },
     )
 
@@ -126,6 +132,16 @@ def _add_to_album(library: Library, batch: Batch, places: pl.DataFrame) -> None:
         change = change_of(add_albums=[album])
         by = Author.now(escape_name(batch.root), "folder")
         library.ledger.curation.propose(dict.fromkeys(places["media_id"], change), by)
+
+
+def _compare_with_lists(library: Library, batch: Batch, files: list[KnownFile], taken: list[Taken]) -> Counter[str]:
+    """Write table ``card_hashes`` where hash lists came with the card; how many files got which verdict."""
+    rows = library.tables.read(CARD_HASHES, batch.batch_id)
+    read = {file.file.rel_path: file.hashes for file in taken if file.hashes is not None}
+    if new := compare(library, batch, files, read):
+        rows = pl.concat([rows, CARD_HASHES.frame(new)])
+        library.tables.write(CARD_HASHES, batch.batch_id, rows)
+    return Counter(rows["verdict"])
 
 
 def _settle_accounts(

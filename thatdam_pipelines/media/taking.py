@@ -22,6 +22,7 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Content
 from thatdam_pipelines.library.stage import Progress
 from thatdam_pipelines.library.watch import folder_identity, plain_path
+from thatdam_pipelines.media.hash_lists import FORMAT, CardHistory, Hashes
 from thatdam_pipelines.media.kinds import HEAD_BYTES, kind_of
 from thatdam_pipelines.media.recorded import ManifestsBeside, Recorded
 
@@ -43,6 +44,7 @@ class Found:
         head: Its first bytes.
         stored: An earlier run, killed before it wrote the tables, already gave it its place in the store.
         digest: Checksums, where they had to be known before storing.
+        hashes: Those that the card's own hash lists ask for, taken in the same read.
         recorded: The recorder's word on what it is.
     """
 
@@ -52,6 +54,7 @@ class Found:
     key: str
     stored: bool = False
     digest: Digest | None = None
+    hashes: dict[str, str] | None = None
     recorded: Recorded | None = None
 
     @property
@@ -67,6 +70,7 @@ class Taken:
     Args:
         digest: What was read back where they are: in the store, or at the source.
         key: Where they are in the store, perhaps brought there by another file; None when they stay at the source.
+        hashes: By ASC MHL's names, those that the card's own hash lists ask for; None: they ask for none.
     """
 
     file: KnownFile
@@ -75,6 +79,7 @@ class Taken:
     digest: Digest
     key: str | None
     verified_utc: datetime
+    hashes: dict[str, str] | None = None
     recorded: Recorded | None = None
 
     @property
@@ -109,9 +114,10 @@ class Taking:
         proven: Keys of copies that were read back just now.
     """
 
-    def __init__(self, library: Library, batch: Batch, progress: Progress | None) -> None:
+    def __init__(self, library: Library, batch: Batch, history: CardHistory, progress: Progress | None) -> None:
         self._library = library
         self._batch = batch
+        self._history = history
         self._progress = progress
         self._done = 0
         self._todo = 0
@@ -234,19 +240,27 @@ class Taking:
         if file.stored:
             digest = self._library.store.digest(file.key)
         elif self._batch.mode == "reference" or file.found.size_bytes in ambiguous:
-            digest = digest_file(source)
+            hashers = self._hashers(file)
+            digest = digest_file(source, hashers)
+            file = replace(file, hashes=_listed(digest, hashers))
         else:
             return file
         require(digest, file.blake3, source)
         return replace(file, digest=digest)
+
+    def _hashers(self, file: Found) -> Hashes | None:
+        """What sees the blocks of a file that a hash list of its card names, unless it was read before."""
+        named = file.hashes is None and self._history.names(file.file.rel_path)
+        return self._history.hashers(file.file.rel_path) if named else None
 
     def _put(self, file: Found) -> Taken:
         if file.stored:
             return self._taken(file, _known(file), file.key)
         source = Path(file.file.root, file.file.rel_path)
         move = self._batch.mode == "move"
-        digest = self._library.store.put(source, file.key, move=move, blake3=file.blake3)
-        return self._taken(file, digest, file.key)
+        hashers = self._hashers(file)
+        digest = self._library.store.put(source, file.key, move=move, blake3=file.blake3, observer=hashers)
+        return self._taken(replace(file, hashes=file.hashes or _listed(digest, hashers)), digest, file.key)
 
     def _link(self, file: Found, kept: dict[str, str]) -> Taken:
         digest = _known(file)
@@ -267,7 +281,7 @@ class Taking:
         name = file.file.rel_path.rpartition("/")[2]
         self.sightings[file.file.rel_path] = file.found
         kind = kind_of(name, file.head)
-        return Taken(file.file, file.found, kind, digest, key, datetime.now(UTC), file.recorded)
+        return Taken(file.file, file.found, kind, digest, key, datetime.now(UTC), file.hashes, file.recorded)
 
     def _each(self, pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item]) -> list[Done]:
         """``work`` on every item at once; what fails because of the file costs only the file."""
@@ -325,6 +339,10 @@ class Taking:
 
 def _vanished(source: Path) -> MediaError:
     return MediaError(source, VANISHED, "Drop it again; nothing of it was taken.")
+
+
+def _listed(digest: Digest, hashers: Hashes | None) -> dict[str, str] | None:
+    return {FORMAT: digest.xxh128, **hashers.digests()} if hashers is not None else None
 
 
 def _known(file: Found) -> Digest:

@@ -1,8 +1,11 @@
 """Camera cards for tests: small files with known bytes in the folders that cameras make, and names that are odd."""
 
+import hashlib
 import os
 import random
 from pathlib import Path
+
+from xxhash import xxh64
 
 ODD_NAMES = (
     b"DCIM/100TEST/-rf.MOV",
@@ -53,3 +56,19 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and "ascmhl" not in path.relative_to(folder).parts
     }
+
+
+def legacy_list(files: dict[str, bytes], form: str) -> bytes:
+    """A hash list of before ASC MHL, with hashes of kind md5, sha1, xxhash64be or xxhash64."""
+
+    def entry(name: str, content: bytes) -> str:
+        digests = {
+            "md5": hashlib.md5(content).hexdigest(),
+            "sha1": hashlib.sha1(content).hexdigest(),
+            "xxhash64be": xxh64(content).hexdigest(),
+            "xxhash64": xxh64(content).digest()[::-1].hex(),
+        }
+        return f"<hash><file>{name}</file><size>{len(content)}</size><{form}>{digests[form]}</{form}></hash>"
+
+    hashes = "".join(entry(name, content) for name, content in files.items())
+    return f'<?xml version="1.0"?><hashlist version="1.1">{hashes}</hashlist>'.encode()

@@ -2,7 +2,14 @@
 
 import dagster as dg
 
-from thatdam_pipelines.defs.checks import EVERY_FILE_DONE, ORIGINALS_VERIFIED, every_file_done, originals_verified
+from thatdam_pipelines.defs.checks import (
+    CARD_AS_LISTED,
+    EVERY_FILE_DONE,
+    ORIGINALS_VERIFIED,
+    card_as_listed,
+    every_file_done,
+    originals_verified,
+)
 from thatdam_pipelines.defs.report import materialized
 from thatdam_pipelines.defs.resources import Announce
 from thatdam_pipelines.defs.stages import StageConfig, progress_log, stage, told_plainly, wants_retry
@@ -16,7 +23,7 @@ from thatdam_pipelines.media.ingest import INGEST_RECIPE, ingest_batch
         group="ingest",
         deps=[],
         kinds={"file"},
-        checks=ORIGINALS_VERIFIED | EVERY_FILE_DONE,
+        checks=ORIGINALS_VERIFIED | CARD_AS_LISTED | EVERY_FILE_DONE,
         owner="ingest",
         code_version=INGEST_RECIPE.id,
     )
@@ -37,5 +44,8 @@ def raw_media(
         library.ledger.start_batch(batch_id, context.run_id)
         retry = wants_retry(context, config)
         report = ingest_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
-        checks = [originals_verified(library, batch_id), every_file_done(report)]
+        listed = card_as_listed(library, batch_id)
+        if not listed.passed:
+            context.log.error(f"The card is not what its own hash list says: {listed.description}")
+        checks = [originals_verified(library, batch_id), listed, every_file_done(report)]
         return materialized(context, library, report, checks)
