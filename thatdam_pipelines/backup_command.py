@@ -1,8 +1,10 @@
 """`thatdam backup ...` and `thatdam verify`: snapshots, their proof, restore."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from thatdam_pipelines.backup.targets import Target
     from thatdam_pipelines.library.home import Library
 
+Told = Callable[[int, int, str], None]
+"""Is told of progress: (bytes done, bytes to do, what)."""
 backup_app = typer.Typer(help="Snapshots of the library: taken, proven, restored.", no_args_is_help=True)
 out = Console()
 err = Console(stderr=True)
@@ -33,18 +37,11 @@ def run(target: Names = None, as_json: AsJson = False) -> None:
     Example: `thatdam backup run`
     """
     from thatdam_pipelines.backup.snapshot import take_snapshot
-    from thatdam_pipelines.library.home import Library
 
-    settings = get_settings()
-    with Library(settings) as library:
+    def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
+        return take_snapshot(library, wanted, progress=told)
 
-        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
-            return take_snapshot(library, wanted, progress=told)
-
-        results = _at_each(settings, target, work)
-    _print_results(results, as_json, lambda report: _said_snapshot(report))
-    if any("error" in one or one.get("missing") for one in results):
-        raise typer.Exit(1)
+    _at_each(target, work, _said_snapshot, as_json)
 
 
 @backup_app.command("list")
@@ -90,19 +87,13 @@ def verify_targets(
     Example: `thatdam backup verify --all`
     """
     from thatdam_pipelines.backup.audit import audit_target
-    from thatdam_pipelines.backup.targets import open_target
-    from thatdam_pipelines.library.home import Library
 
-    settings = get_settings()
     part = 1.0 if everything else (_share(share) if share else None)
-    with Library(settings) as library:
 
-        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
-            return audit_target(library, open_target(settings, wanted, library.ledger), share=part, progress=told)
+    def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
+        return audit_target(library, _open(library, wanted), share=part, progress=told)
 
-        results = _at_each(settings, target, work)
-    _print_results(results, as_json, _said_audit)
-    _exit_if_wrong(results)
+    _at_each(target, work, _said_audit, as_json)
 
 
 @backup_app.command("drill")
@@ -112,18 +103,11 @@ def drill_command(target: Names = None, as_json: AsJson = False) -> None:
     Example: `thatdam backup drill`
     """
     from thatdam_pipelines.backup.audit import drill
-    from thatdam_pipelines.backup.targets import open_target
-    from thatdam_pipelines.library.home import Library
 
-    settings = get_settings()
-    with Library(settings) as library:
+    def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
+        return drill(library, _open(library, wanted), progress=told)
 
-        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
-            return drill(library, open_target(settings, wanted, library.ledger), progress=told)
-
-        results = _at_each(settings, target, work)
-    _print_results(results, as_json, _said_audit)
-    _exit_if_wrong(results)
+    _at_each(target, work, _said_audit, as_json)
 
 
 @backup_app.command("prune")
@@ -137,19 +121,11 @@ def prune_command(
     Example: `thatdam backup prune --dry-run`
     """
     from thatdam_pipelines.backup.prune import prune
-    from thatdam_pipelines.backup.targets import open_target
-    from thatdam_pipelines.library.home import Library
 
-    settings = get_settings()
-    with Library(settings) as library:
+    def work(library: "Library", wanted: BackupTarget, _told: Told) -> Any:
+        return prune(library, _open(library, wanted), dry_run=dry_run)
 
-        def work(wanted: BackupTarget, told: Callable[[int, int, str], None]) -> Any:
-            return prune(library, open_target(settings, wanted, library.ledger), dry_run=dry_run)
-
-        results = _at_each(settings, target, work)
-    _print_results(results, as_json, _said_prune)
-    if any("error" in one for one in results):
-        raise typer.Exit(1)
+    _at_each(target, work, _said_prune, as_json)
 
 
 @backup_app.command("restore")
@@ -160,7 +136,12 @@ def restore_command(
     media: Annotated[str | None, typer.Option(metavar="ID", help="The original with this media id.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="A whole home, for an empty machine.")] = False,
     source: From = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do; write nothing.")] = False,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --all: an empty Postgres database for the library's own.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would do and how long it would take; write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Restore files, or a whole home, each proven against its hash. Nothing different is ever overwritten.
@@ -172,23 +153,22 @@ def restore_command(
 
     if sum((path is not None, media is not None, everything)) != 1:
         raise typer.BadParameter("Say what to restore: one of --path, --media and --all.")
+    if database is not None and not everything:
+        raise typer.BadParameter("A database is restored with --all only.")
     targets, name = _with_snapshot(_open_targets(get_settings(), source), snapshot, find_snapshot)
+    what = Wanted(everything, path, media)
     with _bar() as told:
         report = restore(
-            targets, name, Wanted(everything, path, media), to.absolute(), dry_run=dry_run, progress=told("restore")
+            targets, name, what, to.absolute(), dry_run=dry_run, database=database, progress=told("restore")
         )
     if as_json:
         _print_json(report.as_dict())
     else:
-        for problem in report.problems:
-            typer.echo(f"failed     {_shown(problem['path'])}: {problem['reason']}")
-        for missing in report.not_in_snapshot:
-            typer.echo(f"not in it  {_shown(missing['path'])}: {missing['reason']}")
-        done = "would be restored" if dry_run else "restored"
-        said = f"{report.files} files ({_size(report.bytes)}) {done} to {to} from {report.target}, {report.there} there"
-        out.print(f"{said}, {len(report.problems)} failed", markup=False, highlight=False, soft_wrap=True)
+        for line in _said_restore(report.as_dict()):
+            typer.echo(line)
         if everything and not dry_run and not report.problems:
-            typer.echo(f"Next: THATDAM_HOME={to} thatdam index rebuild all")
+            settings = f"THATDAM_HOME={to}" + (" THATDAM_DATABASE=(that database)" if database else "")
+            typer.echo(f"Next: {settings} thatdam index rebuild all")
     if report.problems:
         raise typer.Exit(1)
 
@@ -228,22 +208,35 @@ def verify(
 
 
 def _at_each(
-    settings: Settings, names: list[str] | None, work: Callable[[BackupTarget, Callable[[int, int, str], None]], Any]
-) -> list[dict[str, Any]]:
-    """What ``work`` gives for each target; one that fails does not keep the others from theirs."""
+    names: list[str] | None,
+    work: Callable[["Library", BackupTarget, Told], Any],
+    said: Callable[[dict[str, Any]], list[str]],
+    as_json: bool,
+) -> None:
+    """Do and print the work at each target; one that fails does not keep the others from theirs."""
     from thatdam_pipelines.backup.targets import target_named
+    from thatdam_pipelines.library.home import Library
 
+    settings = get_settings()
     targets = [target_named(settings, name) for name in names] if names else settings.backup_targets
     if not targets:
         raise _no_targets()
     results: list[dict[str, Any]] = []
-    with _bar() as told:
+    with Library(settings) as library, _bar() as told:
         for wanted in targets:
             try:
-                results.append(work(wanted, told(wanted.name)).as_dict())
+                results.append(work(library, wanted, told(wanted.name)).as_dict())
             except ThatdamError as error:
                 results.append({"target": wanted.name, "error": str(error)})
-    return results
+    _print_results(results, as_json, said)
+    if any(one.get(bad) for one in results for bad in ("error", "missing", "wrong")):
+        raise typer.Exit(1)
+
+
+def _open(library: "Library", wanted: BackupTarget) -> "Target":
+    from thatdam_pipelines.backup.targets import open_target
+
+    return open_target(library.settings, wanted, library.ledger)
 
 
 def _open_targets(settings: Settings, source: str | None, library: "Library | None" = None) -> list["Target"]:
@@ -296,11 +289,11 @@ def _share(text: str) -> float:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
+def _bar() -> Iterator[Callable[[str], Told]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bars:
 
-        def begin(name: str) -> Callable[[int, int, str], None]:
+        def begin(name: str) -> Told:
             task = bars.add_task(name, total=None)
             return lambda done, total, _file: bars.update(task, completed=done, total=total)
 
@@ -325,6 +318,23 @@ def _said_snapshot(report: dict[str, Any]) -> list[str]:
     return [said, *(f"not in it  {_shown(one['path'])}: {one['reason']}" for one in report["missing"])]
 
 
+def _said_restore(report: dict[str, Any]) -> list[str]:
+    done = "would be restored" if report["dry_run"] else "restored"
+    said = f"{report['files']} files ({_size(report['bytes'])}) {done} to {report['to']} from {report['target']}, "
+    said += f"{report['there']} there, {len(report['problems'])} failed"
+    failed = [f"failed     {_shown(one['path'])}: {one['reason']}" for one in report["problems"]]
+    missing = [f"not in it  {_shown(one['path'])}: {one['reason']}" for one in report["not_in_snapshot"]]
+    return [*failed, *missing, said, *_said_estimate(report["estimate"])]
+
+
+def _said_estimate(estimate: dict[str, Any] | None) -> list[str]:
+    if estimate is None:
+        return []
+    if estimate["seconds"] is None:
+        return [f"How long it would take is not known: {estimate['basis']}"]
+    return [f"It would take about {timedelta(seconds=math.ceil(estimate['seconds']))}: {estimate['basis']}"]
+
+
 def _said_audit(report: dict[str, Any]) -> list[str]:
     said = f"{report['target']}: {report['files']} contents ({_size(report['bytes'])}) read, "
     said += f"{len(report['wrong'])} wrong" + (f", {report['overdue']} overdue" if report["overdue"] else "")
@@ -338,11 +348,6 @@ def _said_prune(report: dict[str, Any]) -> list[str]:
     said += f"({_size(report['bytes'])}) {done}, {len(report['kept'])} snapshots stay"
     said += f", {report['unfinished']} unfinished copies {done}" if report["unfinished"] else ""
     return [said + (f", {report['kept_last']} contents stay as last copies" if report["kept_last"] else "")]
-
-
-def _exit_if_wrong(results: list[dict[str, Any]]) -> None:
-    if any("error" in one or one.get("wrong") for one in results):
-        raise typer.Exit(1)
 
 
 def _print_json(value: object) -> None:

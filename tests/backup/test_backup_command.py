@@ -59,7 +59,11 @@ def test_the_disaster_walk_through_ends_in_the_same_library(machine: dict[str, s
     nas, new = str(tmp_path / "nas"), {"THATDAM_HOME": str(tmp_path / "new")}
     listed = thatdam(tmp_path, "backup", "list", "--from", nas)
     assert runs[0]["snapshot_id"] in listed.stdout
-    done = thatdam(tmp_path, "backup", "restore", "latest", "--all", "--to", new["THATDAM_HOME"], "--from", nas)
+    restoring = ["backup", "restore", "latest", "--all", "--to", new["THATDAM_HOME"], "--from", nas]
+    would = answered(thatdam(tmp_path, *restoring, "--dry-run", "--json"))
+    assert would["files"] > 1 and would["estimate"]["seconds"] > 0 and not Path(new["THATDAM_HOME"]).exists()
+    assert "It would take about 0:" in thatdam(tmp_path, *restoring, "--dry-run").stdout
+    done = thatdam(tmp_path, *restoring)
     assert done.returncode == 0 and "index rebuild all" in done.stdout, done.stderr
     assert thatdam(tmp_path, "index", "rebuild", "all", "--json", **new).returncode == 0
     assert thatdam(tmp_path, "sql", "FROM media", "--json", **new).stdout == before
@@ -84,6 +88,7 @@ def test_wrong_arguments_end_with_2_and_the_next_step(machine: dict[str, str], t
         (["backup", "run", "--target", "nobody"], machine),
         (["backup", "restore", "latest", "--to", "out"], machine),
         (["backup", "restore", "latest", "--all", "--media", "1", "--to", "out"], machine),
+        (["backup", "restore", "latest", "--media", "1", "--to", "out", "--database", "postgresql://x"], machine),
         (["verify"], machine),
         (["verify", "--sample", "500%"], machine),
     ):

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from thatdam_pipelines.backup.manifest import find_snapshot, open_manifest, read_lines
 from thatdam_pipelines.backup.restore import RestoreReport, Wanted, restore
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import open_target
-from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.errors import OfflineError, OverwriteError, QueryError, SettingsError
+from thatdam_pipelines.library import ledger_tables
 from thatdam_pipelines.library.catalog import publish, run_sql
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
+from thatdam_pipelines.library.ledger_metadata import METADATA
+from thatdam_pipelines.library.ledger_tables import frame_of, open_engine
 from thatdam_pipelines.library.schemas import MEDIA
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
@@ -92,6 +96,25 @@ def test_a_dry_run_says_what_the_real_one_does_and_writes_nothing(
     assert not (tmp_path / "out").exists()
     done = restored(settings, disk, Wanted(everything=True), tmp_path / "out")
     assert (said.files, said.bytes) == (done.files, done.bytes) and done.files == 8
+    assert said.estimate is not None and done.estimate is None
+
+
+def test_the_time_a_restore_would_take_grows_with_its_files_and_bytes(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    # At 8 MB/s what is read sets the time, whatever else the machine does.
+    slow = disk.model_copy(update={"bandwidth_bytes_per_s": 8_000_000})
+    large = {f"{name}.MOV": name.encode() * 5_000_000 for name in "abcdef"}
+    backed_up(settings, tmp_path / "card", large, disk)
+    one = restored(settings, slow, Wanted(pattern="a.MOV"), tmp_path / "out", dry_run=True).estimate
+    six = restored(settings, slow, Wanted(pattern="*.MOV"), tmp_path / "out", dry_run=True).estimate
+    assert one is not None and six is not None and one.seconds is not None and six.seconds is not None
+    assert (one.read_files, one.read_bytes, six.read_files) == (1, 5_000_000, 3)
+    assert one.seconds > 0.1 and six.seconds > 6 * 0.1 and "3 of the files" in six.basis
+    for path in Path(disk.url, "objects").rglob("*"):
+        path.unlink() if path.is_file() else None
+    lost = restored(settings, disk, Wanted(pattern="a.MOV"), tmp_path / "out", dry_run=True).estimate
+    assert lost is not None and lost.seconds is None and "nothing could be read" in lost.basis
 
 
 def test_what_is_there_is_kept_and_what_differs_is_told(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
@@ -177,3 +200,83 @@ def test_a_postgres_library_comes_back_as_a_home_that_needs_no_server(
     assert new.contents([media_id]) == old.contents([media_id]) and new.contents([media_id])
     old.close()
     new.close()
+
+
+def rows_of(url: str) -> dict[str, list[Any]]:
+    engine, _ = open_engine(url)
+    with engine.connect() as connection:
+        rows = {table.name: frame_of(connection, table).rows() for table in METADATA.sorted_tables}
+    engine.dispose()
+    return rows
+
+
+@pytest.mark.parametrize("kept_in", ["postgres", "sqlite"])
+def test_a_whole_home_is_restored_into_an_empty_postgres_database(
+    settings: Settings,
+    tmp_path: Path,
+    disk: BackupTarget,
+    postgres_url: str,
+    kept_in: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = settings.model_copy(update={"database": postgres_url.replace("/test_", "/old_")})
+    old = served if kept_in == "postgres" else settings
+    if kept_in == "postgres":
+        create_database(postgres_url, str(served.database))
+    ledger = Ledger(old.database_url)
+    for number in range(3):
+        ledger.set_setting(f"setting {number}", "x")
+    ledger.close()
+    # More than are read at once.
+    monkeypatch.setattr(ledger_tables, "_ROWS_AT_ONCE", 2)
+    backed_up(old, tmp_path / "nas", {"A.MOV": b"a"}, disk, mode="reference")
+    # The last snapshot is of the database before it was told of that snapshot.
+    before = rows_of(old.database_url)
+    shutil.rmtree(tmp_path / "nas")
+    home = tmp_path / "new"
+    assert not restored(settings, disk, Wanted(everything=True), home, database=postgres_url).problems
+    after = rows_of(postgres_url)
+    told_later = {"contents", "snapshots", "copies"}
+    assert {name: rows for name, rows in after.items() if name not in told_later} == {
+        name: rows for name, rows in before.items() if name not in told_later
+    }
+    assert before["files"] and len(after["contents"]) == 1
+    with Library(settings.model_copy(update={"home": home, "database": postgres_url})) as library:
+        (batch,) = library.tables.batches(MEDIA)
+        for found in whereabouts(library, batch).values():
+            with original(library, found) as path:
+                assert path.read_bytes() == b"a"
+
+
+def create_database(server: str, url: str) -> None:
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{sa.make_url(url).database}"'))
+    engine.dispose()
+
+
+def test_a_database_that_is_not_empty_is_refused_before_anything_is_written(
+    settings: Settings, tmp_path: Path, disk: BackupTarget, postgres_url: str
+) -> None:
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a"}, disk)
+    ledger = Ledger(postgres_url)
+    ledger.set_setting("of", "another library")
+    ledger.close()
+    before = rows_of(postgres_url)
+    with pytest.raises(OverwriteError, match="not empty"):
+        restored(settings, disk, Wanted(everything=True), tmp_path / "new", database=postgres_url)
+    assert rows_of(postgres_url) == before and not (tmp_path / "new").exists()
+
+
+def test_a_database_that_cannot_be_used_is_told_without_its_password(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a"}, disk)
+    everything, home = Wanted(everything=True), tmp_path / "new"
+    with pytest.raises(OfflineError, match="cannot be reached") as told:
+        restored(settings, disk, everything, home, database="postgresql://me:secret@127.0.0.1:1/library")
+    assert "secret" not in str(told.value)
+    for url in ("sqlite:///other.db", "no url"):
+        with pytest.raises(SettingsError, match="postgresql://"):
+            restored(settings, disk, everything, home, database=url)
+    assert not home.exists() and not Path("other.db").exists()

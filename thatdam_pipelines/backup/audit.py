@@ -1,13 +1,14 @@
 """Audits: copies at a target re-read and compared, the longest unread first; and restore drills."""
 
+import pickle
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,7 @@ from thatdam_pipelines.backup.manifest import (
     read_lines,
 )
 from thatdam_pipelines.backup.restore import fetch
+from thatdam_pipelines.backup.sample import Sample
 from thatdam_pipelines.backup.targets import Target
 from thatdam_pipelines.errors import MediaError, StoreError
 from thatdam_pipelines.library.copies import Audit, AuditKind, Copy
@@ -82,7 +84,7 @@ def audit_target(
     found: list[Copy] = []
     files = size = 0
     try:
-        for copy in _to_read(list(copies.oldest(target.target_id)), budget, due, started):
+        for copy in _spooled(_to_read(copies.oldest(target.target_id), budget, due, started)):
             found.append(checked := _checked(target, copy))
             files += 1
             size += copy.size_bytes
@@ -144,7 +146,18 @@ def where_good(library: Library, blake3: str) -> str:
     return ", ".join(sorted(good)) or "none known"
 
 
-def _to_read(copies: list[Copy], budget: float, due: datetime | None, now: datetime) -> Iterator[Copy]:
+def _spooled(copies: Iterable[Copy]) -> Iterator[Copy]:
+    """The same from a file without a name: nothing holds the ledger while they are read and written down anew."""
+    with TemporaryFile(prefix="thatdam-") as file:
+        for copy in copies:
+            pickle.dump(copy, file)
+        end = file.tell()
+        file.seek(0)
+        while file.tell() < end:
+            yield pickle.load(file)
+
+
+def _to_read(copies: Iterable[Copy], budget: float, due: datetime | None, now: datetime) -> Iterator[Copy]:
     """The copies in their order until the budget is spent and nothing is due any more."""
     spent = 0.0
     for copy in copies:
@@ -168,23 +181,16 @@ def _checked(target: Target, copy: Copy) -> Copy:
     return replace(copy, state="verified", reason="", verified_utc=datetime.now(UTC))
 
 
-def _sample(lines: Iterator[Line], count: int, choice: random.Random) -> list[Line]:
-    """The database, and ``count`` others, each as likely as any (reservoir sampling, algorithm R)."""
-    always: list[Line] = []
-    sample: list[Line] = []
-    seen = 0
+def _sample(lines: Iterable[Line], count: int, choice: random.Random) -> list[Line]:
+    """The database, and ``count`` others."""
+    database: list[Line] = []
+    others = Sample(count, choice)
     for line in lines:
-        if line.missing:
-            continue
         if line.role == "database":
-            always.append(line)
-            continue
-        seen += 1
-        if len(sample) < count:
-            sample.append(line)
-        elif (place := choice.randrange(seen)) < count:
-            sample[place] = line
-    return always + sample
+            database.append(line)
+        elif not line.missing:
+            others.see(line)
+    return database + others.lines
 
 
 def _restored_wrongly(target: Target, line: Line, path: Path) -> str | None:

@@ -8,14 +8,15 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 
-from thatdam_pipelines.errors import OverwriteError, StoreError
+from thatdam_pipelines.errors import OfflineError, OverwriteError, SettingsError, StoreError
 from thatdam_pipelines.library.ledger_metadata import METADATA
-from thatdam_pipelines.library.ledger_tables import create_tables, frame_of, open_engine
+from thatdam_pipelines.library.ledger_tables import create_tables, frames_of, open_engine
 
 SQLITE_NAME = "library.db"
 EXPORT_FOLDER = "database"
 """Folder with a Parquet file a table, where the database is none of SQLite's."""
 _ROWS_AT_ONCE = 1_000
+_POSTGRES_URL = "Give one like postgresql://user:password@host/name."
 
 
 def export_database(url: str, folder: Path) -> list[Path]:
@@ -32,16 +33,55 @@ def export_database(url: str, folder: Path) -> list[Path]:
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite":
         return [_export_sqlite(Path(str(address.database)), folder)]
+    return export_tables(url, folder)
+
+
+def export_tables(url: str, folder: Path) -> list[Path]:
+    """Copy a database of any kind as of one moment, a Parquet file a table.
+
+    Returns:
+        The files, relative to ``folder``.
+    """
     engine, _ = open_engine(url)
     try:
         with engine.connect() as connection:
-            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            if connection.dialect.name != "sqlite":
+                connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             (folder / EXPORT_FOLDER).mkdir()
             for table in METADATA.sorted_tables:
-                frame_of(connection, table).write_parquet(folder / EXPORT_FOLDER / f"{table.name}.parquet")
+                _write(frames_of(connection, table), folder / EXPORT_FOLDER / f"{table.name}.parquet")
     finally:
         engine.dispose()
     return [Path(EXPORT_FOLDER, f"{table.name}.parquet") for table in METADATA.sorted_tables]
+
+
+def require_empty(url: str) -> None:
+    """Make sure that a Postgres database can be reached and that no table of a library has rows in it.
+
+    Raises:
+        OfflineError: It cannot be reached.
+        OverwriteError: A table has rows.
+        SettingsError: The URL is none of Postgres.
+    """
+    try:
+        address = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise SettingsError("the database", f"its URL cannot be read ({error})", _POSTGRES_URL) from error
+    if address.get_backend_name() != "postgresql":
+        raise SettingsError("the database", f"{address.get_backend_name()} is none of Postgres", _POSTGRES_URL)
+    engine, _ = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            there = set(sa.inspect(connection).get_table_names())
+            for table in METADATA.sorted_tables:
+                if table.name in there:
+                    _require_no_rows(connection, table)
+    except sa.exc.OperationalError as error:
+        shown = address.render_as_string(hide_password=True)
+        next_step = "Start its server, or make the database, then run it again."
+        raise OfflineError(shown, f"the database cannot be reached ({error.orig})", next_step) from error
+    finally:
+        engine.dispose()
 
 
 def load_database(folder: Path, url: str) -> int:
@@ -59,11 +99,10 @@ def load_database(folder: Path, url: str) -> int:
         loaded = 0
         with writer.begin() as connection:
             for table in METADATA.sorted_tables:
-                if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
-                    raise OverwriteError(table.name, "the database has rows already", "Load it into an empty database.")
+                _require_no_rows(connection, table)
                 path = folder / f"{table.name}.parquet"
                 if path.exists():
-                    loaded += _load(connection, table, pl.read_parquet(path, memory_map=False, glob=False))
+                    loaded += _load(connection, table, path)
         return loaded
     finally:
         engine.dispose()
@@ -90,14 +129,30 @@ def _export_sqlite(database: Path, folder: Path) -> Path:
     return Path(SQLITE_NAME)
 
 
-def _load(connection: sa.Connection, table: sa.Table, frame: pl.DataFrame) -> int:
-    known = [column.name for column in table.c if column.name in frame.columns]
-    rows = frame.select(known)
-    for part in _parts(rows):
-        connection.execute(sa.insert(table), part)
-    return rows.height
+def _write(frames: Iterator[pl.DataFrame], path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    first = next(frames).to_arrow(compat_level=pl.CompatLevel.oldest())
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for frame in frames:
+            writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
-def _parts(frame: pl.DataFrame) -> Iterator[list[dict[str, object]]]:
-    for part in frame.iter_slices(_ROWS_AT_ONCE):
-        yield part.to_dicts()
+def _load(connection: sa.Connection, table: sa.Table, path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with pq.ParquetFile(path) as file:
+        known = [column.name for column in table.c if column.name in file.schema_arrow.names]
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=known):
+            connection.execute(sa.insert(table), batch.to_pylist())
+            rows += batch.num_rows
+    return rows
+
+
+def _require_no_rows(connection: sa.Connection, table: sa.Table) -> None:
+    if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
+        raise OverwriteError(
+            table.name, "the database is not empty: it has rows of a library in it", "Name an empty database."
+        )

@@ -2,11 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from thatdam_pipelines.backup.leases import leased
 from thatdam_pipelines.backup.manifest import FOLDER, SPARE, SnapshotName, list_snapshots, open_manifest, read_lines
@@ -19,6 +19,9 @@ from thatdam_pipelines.settings import Retention
 
 GRACE_S = 24 * 3600.0
 """A content younger than this is never removed: a snapshot that is being taken may be about to name it."""
+_NAMED_AT_MOST = 100
+"""Last copies that a report names; it counts them all."""
+_REMOVED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,25 @@ def prune(
         own = [name for name in snapshots if name.library == library_id(library)[:8]]
         gone = [name for name in own if name not in kept_by(target.wanted.retention, own)]
         stay = [name for name in snapshots if name not in gone]
-        with closing(_named_by(target, stay)) as named, closing(_named_by(target, gone)) as freed:
-            doomed, last = _unnamed(library, target, named, freed, grace_s)
+        with closing(_Found()) as found:
+            found.read("named", target, stay)
+            found.read("freed", target, gone)
+            _look_for_unnamed(library, target, found, grace_s)
+            objects, size = found.amount()
             if not dry_run:
-                _remove(library, target, gone, doomed, now or datetime.now(UTC))
+                _remove(library, target, gone, found.doomed(), now or datetime.now(UTC))
         unfinished = target.place.clean(dry_run=dry_run)
     return PruneReport(
         target=target.name,
         kept=[name.snapshot_id for name in stay],
         removed=[name.snapshot_id for name in gone],
-        objects=len(doomed),
-        bytes=sum(size for _, size in doomed),
-        kept_last=len(last),
+        objects=objects,
+        bytes=size,
+        kept_last=found.last,
         elapsed_s=time.monotonic() - began,
         dry_run=dry_run,
         unfinished=unfinished,
-        kept_last_contents=last[:100],
+        kept_last_contents=found.first_last,
     )
 
 
@@ -98,37 +104,66 @@ def kept_by(retention: Retention, snapshots: Sequence[SnapshotName]) -> set[Snap
     return kept
 
 
-def _named_by(target: Target, snapshots: Sequence[SnapshotName]) -> sqlite3.Connection:
-    """The contents that snapshots name, in a database that grows on disk."""
-    database = sqlite3.connect("", isolation_level=None)
-    database.execute("CREATE TABLE named (blake3 TEXT PRIMARY KEY, media_id) WITHOUT ROWID")
-    for name in snapshots:
-        with open_manifest(target, name) as manifest:
-            rows = ((line.blake3, line.media_id) for line in read_lines(manifest))
-            database.executemany("INSERT OR REPLACE INTO named VALUES (?, ?)", rows)
-    return database
+class _Found:
+    """What is at a target, in a database that grows on disk: contents that are named, were named, and can go."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("")
+        for table in ("named (blake3 TEXT PRIMARY KEY, media_id)", "freed (blake3 TEXT PRIMARY KEY, media_id)"):
+            self._database.execute(f"CREATE TABLE {table} WITHOUT ROWID")
+        self._database.execute("CREATE TABLE doomed (blake3 TEXT, size_bytes INTEGER)")
+        self.last = 0
+        self.first_last: list[str] = []
+
+    def read(self, table: Literal["named", "freed"], target: Target, snapshots: Sequence[SnapshotName]) -> None:
+        for name in snapshots:
+            with open_manifest(target, name) as manifest:
+                rows = ((line.blake3, line.media_id) for line in read_lines(manifest))
+                self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)
+
+    def is_named(self, blake3: str) -> bool:
+        return self._database.execute("SELECT 1 FROM named WHERE blake3 = ?", (blake3,)).fetchone() is not None
+
+    def media_id(self, blake3: str) -> str | None:
+        """The original that a snapshot which goes has this content for; None: it is none's, or unknown."""
+        row = self._database.execute("SELECT media_id FROM freed WHERE blake3 = ?", (blake3,)).fetchone()
+        return row[0] if row else None
+
+    def doom(self, blake3: str, size_bytes: int) -> None:
+        self._database.execute("INSERT INTO doomed VALUES (?, ?)", (blake3, size_bytes))
+
+    def keep_last(self, blake3: str) -> None:
+        self.last += 1
+        if len(self.first_last) < _NAMED_AT_MOST:
+            self.first_last.append(blake3)
+
+    def doomed(self) -> Iterator[list[str]]:
+        """The contents that can go, in lists of some."""
+        rows = self._database.execute("SELECT blake3 FROM doomed ORDER BY rowid")
+        while some := rows.fetchmany(_REMOVED_AT_ONCE):
+            yield [blake3 for (blake3,) in some]
+
+    def amount(self) -> tuple[int, int]:
+        """How many contents can go, and their bytes."""
+        files, size = self._database.execute("SELECT count(*), coalesce(sum(size_bytes), 0) FROM doomed").fetchone()
+        return files, size
+
+    def close(self) -> None:
+        self._database.close()
 
 
-def _unnamed(
-    library: Library, target: Target, named: sqlite3.Connection, freed: sqlite3.Connection, grace_s: float
-) -> tuple[list[tuple[str, int]], list[str]]:
-    """Contents that can go, with their sizes, and those that nothing names but that are the last good copy."""
-    doomed: list[tuple[str, int]] = []
-    last: list[str] = []
+def _look_for_unnamed(library: Library, target: Target, found: _Found, grace_s: float) -> None:
+    """Sort the contents that nothing names into those that can go and those that are the last good copy."""
     for prefix in (f"{byte:02x}" for byte in range(256)):
         for blake3, size, modified in target.place.list(f"objects/{prefix}"):
-            if named.execute("SELECT 1 FROM named WHERE blake3 = ?", (blake3,)).fetchone():
-                continue
-            if time.time() - modified < grace_s:
+            if found.is_named(blake3) or time.time() - modified < grace_s:
                 continue
             copies = library.ledger.copies.find([blake3])
-            row = freed.execute("SELECT media_id FROM named WHERE blake3 = ?", (blake3,)).fetchone()
-            media_id = (row[0] if row else None) or next((copy.media_id for copy in copies if copy.media_id), None)
+            media_id = found.media_id(blake3) or next((copy.media_id for copy in copies if copy.media_id), None)
             if media_id is not None and not _is_elsewhere(library, target, media_id, copies):
-                last.append(blake3)
+                found.keep_last(blake3)
             else:
-                doomed.append((blake3, size))
-    return doomed, last
+                found.doom(blake3, size)
 
 
 def _is_elsewhere(library: Library, target: Target, media_id: str, copies: Sequence[Copy]) -> bool:
@@ -147,11 +182,7 @@ def _is_elsewhere(library: Library, target: Target, media_id: str, copies: Seque
 
 
 def _remove(
-    library: Library,
-    target: Target,
-    gone: Sequence[SnapshotName],
-    doomed: Sequence[tuple[str, int]],
-    now: datetime,
+    library: Library, target: Target, gone: Sequence[SnapshotName], doomed: Iterable[list[str]], now: datetime
 ) -> None:
     target.require_same()
     for name in gone:
@@ -159,13 +190,8 @@ def _remove(
         for folder in (SPARE, FOLDER):
             target.place.remove(f"{folder}/{name.file}")
     library.ledger.copies.prune_snapshots([name.snapshot_id for name in gone], now)
-    for some in _hundreds(doomed):
+    for some in doomed:
         # Forgotten first: what a kill leaves is read back by the next snapshot before it counts.
         library.ledger.copies.forget(target.target_id, some)
         for blake3 in some:
             target.place.remove(object_key(blake3))
-
-
-def _hundreds(doomed: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
-    for start in range(0, len(doomed), 100):
-        yield [blake3 for blake3, _ in doomed[start : start + 100]]

@@ -7,10 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from thatdam_pipelines.backup.contents import REFERENCED_FOLDER
-from thatdam_pipelines.backup.database import EXPORT_FOLDER, SQLITE_NAME, load_database
+from thatdam_pipelines.backup.database import (
+    EXPORT_FOLDER,
+    SQLITE_NAME,
+    export_tables,
+    load_database,
+    require_empty,
+)
+from thatdam_pipelines.backup.estimate import Estimate, Forecast
 from thatdam_pipelines.backup.manifest import Line, SnapshotName, open_manifest, read_lines
 from thatdam_pipelines.backup.targets import Target, object_key
 from thatdam_pipelines.errors import MediaError, OfflineError, QueryError, StoreError
@@ -54,6 +62,7 @@ class RestoreReport:
         there: Files that were there already with the same content.
         problems: Files that could not be restored, each with path and reason.
         not_in_snapshot: Files that were away or damaged when the snapshot was taken, each with path and reason.
+        estimate: Of a dry run: how long it would take.
     """
 
     snapshot_id: str
@@ -66,6 +75,7 @@ class RestoreReport:
     dry_run: bool
     problems: list[dict[str, str]] = field(default_factory=list)
     not_in_snapshot: list[dict[str, str]] = field(default_factory=list)
+    estimate: Estimate | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,6 +88,7 @@ def restore(
     to: Path,
     *,
     dry_run: bool = False,
+    database: str | None = None,
     progress: Progress | None = None,
 ) -> RestoreReport:
     """Write files of a snapshot below ``to``, each proven against its hash before it gets its name.
@@ -87,32 +98,39 @@ def restore(
 
     Args:
         targets: The first has the snapshot; a content that is damaged there is taken from the others.
-        dry_run: Write nothing; say what would be written.
+        dry_run: Write nothing; say what would be written, and how long it would take.
+        database: SQLAlchemy URL of an empty database that becomes the ledger of the home; None: it is in the home.
 
     Raises:
-        OfflineError: The first target cannot be reached.
+        OfflineError: The first target, or the database, cannot be reached.
+        OverwriteError: The database is not empty.
         QueryError: Nothing of the snapshot is wanted.
         StoreError: The manifest is lost, or ``to`` cannot be written.
     """
     began = time.monotonic()
-    files = done = there = 0
+    files = done = there = chosen = total = 0
     problems: list[dict[str, str]] = []
     missing: list[dict[str, str]] = []
-    database, finished = to / SQLITE_NAME, to / f".restored-{name.snapshot_id}"
+    forecast = Forecast()
+    finished = to / f".restored-{name.snapshot_id}"
+    if database is not None:
+        require_empty(database)
     with open_manifest(targets[0], name) as manifest:
-        chosen = [line.size_bytes for line in read_lines(manifest) if wanted(line)]
+        for line in filter(wanted, read_lines(manifest)):
+            chosen += 1
+            total += line.size_bytes
         if not chosen:
             raise QueryError(name.snapshot_id, "nothing in it is of that name", "See `thatdam backup list SNAPSHOT`.")
-        total = sum(chosen)
         for line in filter(wanted, read_lines(manifest)):
             if line.missing:
                 missing.append({"path": line.path, "reason": line.missing})
                 continue
             path = to / _place_of(line, wanted.everything)
             try:
-                if (path == database and finished.exists() and path.exists()) or _is_there(path, line):
+                if (path == to / SQLITE_NAME and finished.exists() and path.exists()) or _is_there(path, line):
                     there += 1
                 else:
+                    forecast.see(line)
                     if not dry_run:
                         _write(targets, line, path)
                     files += 1
@@ -123,7 +141,7 @@ def restore(
                 progress(done, total, path.name)
         if wanted.everything and not dry_run and not problems:
             finished.touch()
-            _finish_home(to, read_lines(manifest))
+            _finish_home(to, database, read_lines(manifest))
     return RestoreReport(
         snapshot_id=name.snapshot_id,
         target=targets[0].name,
@@ -135,6 +153,7 @@ def restore(
         dry_run=dry_run,
         problems=problems,
         not_in_snapshot=missing,
+        estimate=forecast.estimate(targets[0]) if dry_run else None,
     )
 
 
@@ -232,15 +251,22 @@ def _restored_key(line: Line) -> str:
     return f"{RESTORED_KEY}/{line.blake3[:2]}/{line.blake3[:32]}/{name}"
 
 
-def _finish_home(home: Path, lines: Iterator[Line]) -> None:
-    """Load a database that came as tables, and tell it where the originals are that had been left by reference."""
-    exported, database = home / EXPORT_FOLDER, home / SQLITE_NAME
-    if exported.is_dir() and not database.exists():
-        part = home / f".{SQLITE_NAME}{PART_SUFFIX}"
-        part.unlink(missing_ok=True)
-        load_database(exported, f"sqlite:///{part}")
-        part.rename(database)
-    ledger = Ledger(f"sqlite:///{database}")
+def _finish_home(home: Path, database: str | None, lines: Iterator[Line]) -> None:
+    """Load a database that came as tables, or is to be another; tell it where what was left by reference is now."""
+    if database is None:
+        database = f"sqlite:///{home / SQLITE_NAME}"
+        if (home / EXPORT_FOLDER).is_dir() and not (home / SQLITE_NAME).exists():
+            part = home / f".{SQLITE_NAME}{PART_SUFFIX}"
+            part.unlink(missing_ok=True)
+            load_database(home / EXPORT_FOLDER, f"sqlite:///{part}")
+            part.rename(home / SQLITE_NAME)
+    elif (home / EXPORT_FOLDER).is_dir():
+        load_database(home / EXPORT_FOLDER, database)
+    else:
+        with TemporaryDirectory(prefix="thatdam-") as scratch:
+            export_tables(f"sqlite:///{home / SQLITE_NAME}", Path(scratch))
+            load_database(Path(scratch, EXPORT_FOLDER), database)
+    ledger = Ledger(database)
     try:
         for line in lines:
             if line.media_id is not None and not line.missing and line.path.startswith(f"{REFERENCED_FOLDER}/"):

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from thatdam_pipelines.backup.audit import Progress, remember, where_good
-from thatdam_pipelines.backup.contents import Source, originals
+from thatdam_pipelines.backup.contents import Source
+from thatdam_pipelines.backup.reading_order import ReadingOrder
 from thatdam_pipelines.backup.restore import fetch
 from thatdam_pipelines.backup.targets import Target
 from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
@@ -65,17 +66,14 @@ def verify_originals(
             library.settings.media_url, "the media store is not there", "Mount its disk, then try again."
         )
     copies = library.ledger.copies
-    read_at = {copy.blake3: copy.verified_utc for copy in copies.oldest(LIBRARY) if copy.state == "verified"}
-    known = [source for source in originals(library) if source.blake3 is not None]
-    never = datetime.min.replace(tzinfo=UTC)
-    known.sort(key=lambda source: (read_at.get(str(source.blake3)) or never, source.path))
-    budget = sum(source.size_bytes for source in known) * share
+    order = ReadingOrder(library)
+    budget = order.bytes() * share
     wrong: list[dict[str, Any]] = []
     away: list[str] = []
     found: list[Copy] = []
     files = size = 0
     try:
-        for source in known:
+        for source in order:
             if size >= budget and share < 1:
                 break
             reason = _what_is_wrong(library, source, away)
@@ -95,6 +93,7 @@ def verify_originals(
             if progress is not None:
                 progress(size, max(int(budget), size), source.path)
     finally:
+        order.close()
         copies.record(found)
     listed = [{"what": one["path"], "reason": one["reason"]} for one in wrong if not one["healed"]]
     remember(library, "verify", LIBRARY, LIBRARY, started, files, size, listed)

@@ -14,6 +14,7 @@ LIBRARY = "library"
 
 CopyState = Literal["verified", "damaged", "missing"]
 AuditKind = Literal["audit", "verify", "drill"]
+_ROWS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,21 @@ class Copies:
 
     def find(self, blake3s: Iterable[str]) -> list[Copy]:
         """Every copy of these contents, at any target and in the library."""
+        # By place and content: that is what the table's key is made of.
+        places = sa.union_all(sa.select(TARGETS.c.target_id), sa.select(sa.literal(LIBRARY)))
+        query = sa.select(COPIES).where(COPIES.c.target_id.in_(places))
         with self._engine.connect() as connection:
             return [
                 Copy(**row)
                 for some in portions(blake3s)
-                for row in connection.execute(sa.select(COPIES).where(COPIES.c.blake3.in_(some))).mappings()
+                for row in connection.execute(query.where(COPIES.c.blake3.in_(some))).mappings()
             ]
 
     def oldest(self, target_id: str) -> Iterator[Copy]:
         """The copies at a target: never verified or damaged first, then those verified longest ago."""
         verified = COPIES.c.state == "verified"
         order = (verified, COPIES.c.verified_utc.is_not(None), COPIES.c.verified_utc, COPIES.c.blake3)
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(yield_per=_ROWS_AT_ONCE) as connection:
             for row in connection.execute(sa.select(COPIES).where(COPIES.c.target_id == target_id).order_by(*order)):
                 yield Copy(**row._mapping)
 

@@ -15,6 +15,7 @@ from thatdam_pipelines.library.ledger_metadata import METADATA, UtcTime
 MOVED = "moved into the library"
 """Reason of a done file whose source is not there any more because the library took it."""
 T = TypeVar("T")
+_ROWS_AT_ONCE = 10_000
 _IN_ONE_QUERY = 500
 _BUSY_MS = 30_000
 _CREATE_LOCK = 0x7DA3
@@ -190,9 +191,22 @@ def create_tables(engine: sa.Engine, writer: sa.Engine) -> None:
 
 def frame_of(connection: sa.Connection, table: sa.Table) -> pl.DataFrame:
     """A table as a frame, in the order of its key."""
-    # The driver's own rows: a library of a million files is exported often.
-    rows = connection.execute(sa.select(table).order_by(*table.primary_key)).cursor.fetchall()
-    sqlite = connection.dialect.name == "sqlite"
+    return pl.concat(frames_of(connection, table))
+
+
+def frames_of(connection: sa.Connection, table: sa.Table) -> Iterator[pl.DataFrame]:
+    """A table as frames of so many rows, at least one, in the order of its key."""
+    # Values as the driver gives them: a library of a million files is exported often.
+    raw = [sa.type_coerce(column, sa.types.NullType()) for column in table.c]
+    query = sa.select(*raw).order_by(*table.primary_key).execution_options(yield_per=_ROWS_AT_ONCE)
+    with connection.execute(query) as found:
+        first = True
+        while (rows := [tuple(row) for row in found.fetchmany(_ROWS_AT_ONCE)]) or first:
+            yield _frame(rows, table, sqlite=connection.dialect.name == "sqlite")
+            first = False
+
+
+def _frame(rows: list[tuple[Any, ...]], table: sa.Table, *, sqlite: bool) -> pl.DataFrame:
     schema = {column.name: _driver_dtype(column, sqlite) for column in table.c}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     times = [column.name for column in table.c if isinstance(column.type, UtcTime)]
