@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -15,11 +17,15 @@ DOCS = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((RO
 
 
 def commands() -> list[str]:
-    group = get_command(app)
-    names: list[str] = []
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        names += [f"{name} {sub}" for sub in getattr(command, "commands", {})] or [name]
-    return names
+    def below(group: Any, path: str) -> Iterator[str]:
+        for name, command in group.commands.items():
+            full = f"{path} {name}".strip()
+            if hasattr(command, "commands"):
+                yield from below(command, full)
+            else:
+                yield full
+
+    return list(below(get_command(app), ""))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

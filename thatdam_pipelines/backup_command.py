@@ -1,6 +1,5 @@
 """`thatdam backup ...` and `thatdam verify`: snapshots, their proof, restore."""
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
 from thatdam_pipelines.settings import BackupTarget, Settings, get_settings
+from thatdam_pipelines.terminal import AsJson, err, out, print_json, shown
 
 if TYPE_CHECKING:
     from thatdam_pipelines.backup.targets import Target
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
 Told = Callable[[int, int, str], None]
 """Is told of progress: (bytes done, bytes to do, what)."""
 backup_app = typer.Typer(help="Snapshots of the library: taken, proven, restored.", no_args_is_help=True)
-out = Console()
-err = Console(stderr=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Names = Annotated[list[str] | None, typer.Option("--target", help="Only this target; may be given again.")]
 From = Annotated[str | None, typer.Option("--from", metavar="NAME|URL", help="A target of the settings, or its URL.")]
 
@@ -62,17 +58,17 @@ def list_command(
             for name in list_snapshots(opened):
                 rows.append({"target": opened.name, "snapshot": name.snapshot_id, "created_utc": name.created_utc})
         if as_json:
-            _print_json(rows)
+            print_json(rows)
         for row in rows if not as_json else []:
             typer.echo(f"{row['snapshot']}  {row['created_utc']:%Y-%m-%d %H:%M} UTC  {row['target']}")
         return
     opened = _open_targets(get_settings(), source)[0]
     with open_manifest(opened, find_snapshot(opened, snapshot)) as manifest:
         if as_json:
-            _print_json([vars(line) for line in read_lines(manifest)])
+            print_json([vars(line) for line in read_lines(manifest)])
             return
         for line in read_lines(manifest):
-            typer.echo(f"{line.size_bytes:>15,}  {line.media_id or line.role:<32}  {_shown(line.path)}")
+            typer.echo(f"{line.size_bytes:>15,}  {line.media_id or line.role:<32}  {shown(line.path)}")
 
 
 @backup_app.command("verify")
@@ -162,7 +158,7 @@ def restore_command(
             targets, name, what, to.absolute(), dry_run=dry_run, database=database, progress=told("restore")
         )
     if as_json:
-        _print_json(report.as_dict())
+        print_json(report.as_dict())
     else:
         for line in _said_restore(report.as_dict()):
             typer.echo(line)
@@ -194,13 +190,13 @@ def verify(
         targets = _open_targets(settings, None, library) if heal else []
         report = verify_originals(library, share=share, heal_from=targets, progress=told("verify"))
     if as_json:
-        _print_json(report.as_dict())
+        print_json(report.as_dict())
     else:
         for one in report.wrong:
             then = "healed" if one["healed"] else f"good copy: {one['good copy']}"
-            typer.echo(f"wrong      {_shown(one['path'])}: {one['reason']} ({then})")
+            typer.echo(f"wrong      {shown(one['path'])}: {one['reason']} ({then})")
         for path in report.away:
-            typer.echo(f"away       {_shown(path)}: its disk cannot be reached")
+            typer.echo(f"away       {shown(path)}: its disk cannot be reached")
         said = f"{report.files} originals ({_size(report.bytes)}) read, {len(report.wrong)} wrong"
         out.print(f"{said}, {len(report.wrong) - report.unhealed} healed", highlight=False)
     if report.unhealed:
@@ -302,7 +298,7 @@ def _bar() -> Iterator[Callable[[str], Told]]:
 
 def _print_results(results: list[dict[str, Any]], as_json: bool, said: Callable[[dict[str, Any]], list[str]]) -> None:
     if as_json:
-        _print_json(results)
+        print_json(results)
         return
     for one in results:
         if "error" in one:
@@ -315,15 +311,15 @@ def _said_snapshot(report: dict[str, Any]) -> list[str]:
     said = f"{report['target']}: {report['snapshot_id']}, {report['files']} files ({_size(report['bytes'])}): "
     said += f"{report['new_files']} new ({_size(report['new_bytes'])}), {report['known_files']} known, "
     said += f"{report['verified']} read back, {report['elapsed_s']:.1f} s"
-    return [said, *(f"not in it  {_shown(one['path'])}: {one['reason']}" for one in report["missing"])]
+    return [said, *(f"not in it  {shown(one['path'])}: {one['reason']}" for one in report["missing"])]
 
 
 def _said_restore(report: dict[str, Any]) -> list[str]:
     done = "would be restored" if report["dry_run"] else "restored"
     said = f"{report['files']} files ({_size(report['bytes'])}) {done} to {report['to']} from {report['target']}, "
     said += f"{report['there']} there, {len(report['problems'])} failed"
-    failed = [f"failed     {_shown(one['path'])}: {one['reason']}" for one in report["problems"]]
-    missing = [f"not in it  {_shown(one['path'])}: {one['reason']}" for one in report["not_in_snapshot"]]
+    failed = [f"failed     {shown(one['path'])}: {one['reason']}" for one in report["problems"]]
+    missing = [f"not in it  {shown(one['path'])}: {one['reason']}" for one in report["not_in_snapshot"]]
     return [*failed, *missing, said, *_said_estimate(report["estimate"])]
 
 
@@ -338,7 +334,7 @@ def _said_estimate(estimate: dict[str, Any] | None) -> list[str]:
 def _said_audit(report: dict[str, Any]) -> list[str]:
     said = f"{report['target']}: {report['files']} contents ({_size(report['bytes'])}) read, "
     said += f"{len(report['wrong'])} wrong" + (f", {report['overdue']} overdue" if report["overdue"] else "")
-    wrong = ((_shown(one["what"]), one["reason"], one["good copy"]) for one in report["wrong"])
+    wrong = ((shown(one["what"]), one["reason"], one["good copy"]) for one in report["wrong"])
     return [said, *(f"wrong      {what}: {reason} (good copy: {good})" for what, reason, good in wrong)]
 
 
@@ -348,15 +344,6 @@ def _said_prune(report: dict[str, Any]) -> list[str]:
     said += f"({_size(report['bytes'])}) {done}, {len(report['kept'])} snapshots stay"
     said += f", {report['unfinished']} unfinished copies {done}" if report["unfinished"] else ""
     return [said + (f", {report['kept_last']} contents stay as last copies" if report["kept_last"] else "")]
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
-
-
-def _shown(text: str) -> str:
-    """A path on one line: control characters escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _size(size_bytes: int) -> str:

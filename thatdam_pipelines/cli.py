@@ -1,10 +1,8 @@
 """The `thatdam` command. Exit codes: 0 done, 1 it failed, 2 wrong arguments or settings."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,9 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from thatdam_pipelines.album_command import album_app
 from thatdam_pipelines.backup_command import backup_app, verify
-from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.curation_command import describe, rate, state
+from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.search_command import explain, search, sql
 from thatdam_pipelines.settings import IngestMode, get_settings
+from thatdam_pipelines.tag_command import tag_app
+from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
 from thatdam_pipelines.users_command import users_app
 
 app = typer.Typer(
@@ -36,19 +39,10 @@ app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")
 app.add_typer(backup_app, name="backup")
 app.add_typer(users_app, name="users")
-app.command()(verify)
-
-out = Console()
-err = Console(stderr=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-class Level(StrEnum):
-    L0 = "l0"
-    L1 = "l1"
-    L2 = "l2"
-    ANY = "any"
+app.add_typer(tag_app, name="tag")
+app.add_typer(album_app, name="album")
+for command in (search, sql, explain, rate, state, describe, verify):
+    app.command()(command)
 
 
 class Container(StrEnum):
@@ -68,7 +62,7 @@ def main() -> None:
     """Run the command line; errors people can act on end as one line and an exit code."""
     try:
         app()
-    except (SettingsError, QueryError) as error:
+    except (SettingsError, QueryError, CurationError) as error:
         err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
         sys.exit(2)
     except ValidationError as error:
@@ -131,7 +125,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     findings = examine(get_settings())
     if as_json:
-        _print_json([finding.as_dict() for finding in findings])
+        print_json([finding.as_dict() for finding in findings])
     else:
         table = Table("", "what", "found", "next step", box=None)
         for finding in findings:
@@ -161,12 +155,12 @@ def ingest(
         raise typer.BadParameter("A path is empty. Name the folder; `.` is this one.")
     result = ingest_paths(get_settings(), [Path(path) for path in paths], mode, wait=wait, console=err)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         for row in result.media:
-            typer.echo(f"{row['status']:<10} {row['media_id']}  {_shown(row['path'])}")
+            typer.echo(f"{row['status']:<10} {row['media_id']}  {shown(row['path'])}")
         for row in result.failed:
-            typer.echo(f"failed     {_shown(row['path'])}: {row['reason']}")
+            typer.echo(f"failed     {shown(row['path'])}: {row['reason']}")
         out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed")
     if not result.finished:
         raise typer.Exit(1)
@@ -201,96 +195,12 @@ def offload(
         get_settings(), Path(card), [Path(path) for path in to], err, reverify=reverify, ingest=ingest, mode=mode
     )
     if as_json:
-        _print_json(outcome.as_dict())
+        print_json(outcome.as_dict())
     else:
         for line in outcome.lines():
-            typer.echo(_shown(line))
+            typer.echo(shown(line))
     if not outcome.offload.is_safe or (outcome.ingested is not None and not outcome.ingested.finished):
         raise typer.Exit(1)
-
-
-@app.command()
-def search(
-    text: Annotated[str, typer.Argument(help="What to look for, in words.")] = "",
-    image: Annotated[Path | None, typer.Option(help="Find moments that look like this picture.")] = None,
-    level: Annotated[Level, typer.Option(help="Search files, frames, scenes, or all of them.")] = Level.ANY,
-    where: Annotated[str | None, typer.Option(help="SQL condition over the view media.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Find moments, to the second, with the reason each was found.
-
-    Example: `thatdam search "red circle over a green field" --where "duration_s > 5"`
-    """
-    from thatdam_pipelines.search.search import Query, Searcher
-
-    with Searcher(get_settings()) as searcher:
-        result = searcher.search(Query(text=text, image=image, level=level.value, where=where, limit=limit))
-    if as_json:
-        _print_json([moment.as_dict() for moment in result.moments])
-        for note in result.notes:
-            err.print(note, markup=False, highlight=False, soft_wrap=True)
-        return
-    for moment in result.moments:
-        span = f"{_clock(moment.start_s)} - {_clock(moment.end_s)}"
-        out.print(f"[bold]{span}[/bold]  {moment.score:.2f}  {moment.level}  ", end="")
-        out.print(_shown(moment.path), markup=False, highlight=False, soft_wrap=True)
-        out.print(f"    {'; '.join(moment.reasons)}", markup=False, highlight=False, style="dim", soft_wrap=True)
-    if not result.moments:
-        out.print("Nothing found.")
-    for note in result.notes:
-        out.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
-
-
-@app.command()
-def sql(
-    query: Annotated[str | None, typer.Argument(help="A SELECT, or the name of a ready-made query.")] = None,
-    as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show the views and the ready-made queries.")] = False,
-) -> None:
-    """Ask the published catalogue, read-only.
-
-    Example: `thatdam sql "SELECT video_codec, count(*) FROM media GROUP BY ALL"`
-    """
-    from thatdam_pipelines.library import catalog
-
-    if list_all:
-        _print_sql_list(as_json)
-        return
-    if query is None:
-        raise typer.BadParameter("Give a query, or --list.")
-    ready = {entry.name: entry.sql for entry in catalog.list_queries()}
-    frame = catalog.run_sql(get_settings(), ready.get(query, query))
-    if as_json:
-        _print_json(catalog.as_rows(frame))
-    elif as_csv:
-        typer.echo(catalog.as_csv(frame), nl=False)
-    else:
-        _print_frame(frame)
-
-
-@app.command()
-def explain(
-    subject: Annotated[str, typer.Argument(metavar="PATH|MEDIA_ID", help="A path as it came, a name, or a media id.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say every stage of a file: when, with which recipe, in which run, and what is missing and why.
-
-    Example: `thatdam explain GX010042.MP4`
-    """
-    from thatdam_pipelines.library.home import Library
-    from thatdam_pipelines.run_history import RunHistory
-    from thatdam_pipelines.search.explain import explain as explain_subject
-
-    settings = get_settings()
-    with Library(settings) as library, RunHistory(settings) as runs:
-        explanation = explain_subject(library, subject, runs.last_run)
-    if as_json:
-        _print_json(explanation.as_dict())
-        return
-    for line in explanation.lines():
-        typer.echo(line)
 
 
 @index_app.command("rebuild")
@@ -320,7 +230,7 @@ def index_rebuild(which: Annotated[Index, typer.Argument(help="Which index.")], 
                 said = ", ".join(f"{name} {value}" for name, value in done[index.value].items())
                 out.print(f"{index.value}: {said}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
-        _print_json(done)
+        print_json(done)
 
 
 @models_app.command("list")
@@ -333,7 +243,7 @@ def models_list(as_json: AsJson = False) -> None:
 
     found = list_spaces(get_settings())
     if as_json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
         return
     table = Table("space", "files", "frames", "scenes", "covers", "", box=None)
     for space in found.spaces:
@@ -355,7 +265,7 @@ def models_fill(as_json: AsJson = False) -> None:
 
     result = run_every_batch(get_settings(), console=err)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         out.print(f"{len(result.batches)} batches filled, {len(result.failed)} files failed: see `thatdam models list`")
     if not result.finished:
@@ -377,7 +287,7 @@ def models_promote(
 
     result = promote(get_settings(), space, golden, force=force)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         for name, found in ((result.served, result.serving), (result.space, result.candidate)):
             if found is not None:
@@ -400,10 +310,10 @@ def retry(batch: Annotated[str | None, typer.Option(help="Only this batch.")] = 
 
     result = retry_failed(get_settings(), batch, console=err)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         for row in result.failed:
-            typer.echo(f"failed     {_shown(row['path'])}: {row['reason']}")
+            typer.echo(f"failed     {shown(row['path'])}: {row['reason']}")
         out.print(f"{len(result.batches)} batches tried again, {len(result.failed)} files still failed")
     if not result.finished:
         raise typer.Exit(1)
@@ -427,55 +337,8 @@ def rewrap(
     with err.status("Rewrapping ..."):
         written = rewrap_to(get_settings(), subject, to, container.value)
     if as_json:
-        _print_json([one.as_dict() for one in written])
+        print_json([one.as_dict() for one in written])
     else:
         for one in written:
-            said = f"{one.chapters} files, {_clock(one.duration_s)}, {one.size_bytes / 1e6:.1f} MB"
-            out.print(f"{_shown(one.path)}: {said}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
-
-
-def _shown(text: str) -> str:
-    """A path on one line: control characters escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(seconds, 0.0), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours:d}:{minutes:02d}:{rest:04.1f}"
-
-
-def _print_frame(frame: Any) -> None:
-    table = Table(box=None)
-    for name in frame.columns:
-        table.add_column(name, overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*(Text("" if value is None else _shown(_short(value))) for value in row))
-    # Into a file or a pipe the table is as wide as it is; on a terminal long values go over several lines.
-    (out if out.is_terminal else Console(width=10_000)).print(table, markup=False)
-    out.print(f"{frame.height} rows", style="dim")
-
-
-def _short(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _print_sql_list(as_json: bool) -> None:
-    from thatdam_pipelines.library import catalog
-
-    views, queries = catalog.list_views(), catalog.list_queries()
-    if as_json:
-        _print_json({"views": [vars(view) for view in views], "queries": [vars(query) for query in queries]})
-        return
-    out.print("[bold]Views[/bold]")
-    for view in views:
-        out.print(f"  {view.name:<12} {view.title}", highlight=False, soft_wrap=True)
-    out.print("[bold]Ready-made queries[/bold]: thatdam sql NAME")
-    for query in queries:
-        out.print(f"  {query.name:<28} {query.title}", highlight=False, soft_wrap=True)
+            said = f"{one.chapters} files, {clock(one.duration_s)}, {one.size_bytes / 1e6:.1f} MB"
+            out.print(f"{shown(one.path)}: {said}", markup=False, highlight=False, soft_wrap=True)

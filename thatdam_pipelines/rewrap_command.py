@@ -6,10 +6,9 @@ from typing import Any
 
 from thatdam_pipelines.errors import QueryError, SettingsError
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.locations import locations_by, rows_by
+from thatdam_pipelines.library.locations import locations_by, media_id_of, rows_by
 from thatdam_pipelines.library.schemas import CAPTURE_SEGMENTS
 from thatdam_pipelines.media.rewrap import Take, Wrap, clip_of, require_fitting, rewrap, take_of
-from thatdam_pipelines.search.explain import media_id_of
 from thatdam_pipelines.settings import Settings
 
 

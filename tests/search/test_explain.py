@@ -8,9 +8,10 @@ import pytest
 from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.locations import media_id_of
 from thatdam_pipelines.library.schemas import LOCATIONS
 from thatdam_pipelines.samples.drops import ingest, rows, write
-from thatdam_pipelines.search.explain import explain, media_id_of
+from thatdam_pipelines.search.explain import explain
 from thatdam_pipelines.settings import Settings
 
 

@@ -180,6 +180,11 @@ class CurationLedger:
         with self._engine.connect() as connection:
             return next_version(connection) - 1
 
+    def count_changes(self) -> int:
+        """How many changes of a field the history holds."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(HISTORY)) or 0)
+
     def changed_since(self, version: int) -> list[str]:
         """The media that were changed after the change of this number."""
         with self._engine.connect() as connection:

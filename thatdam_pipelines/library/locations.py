@@ -1,10 +1,15 @@
-"""Rows of a table by the value of a column, whichever batch has them; and every place of a content."""
+"""Rows of a table by the value of a column, whichever batch has them; every place of a content; what a path names."""
 
+import contextlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import Literal, cast
 
 import polars as pl
 
+from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.library.files import escape_name
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.projections import coverage, fresh_relation, load_segments, projections, relation
 from thatdam_pipelines.library.relations import plain_columns
 from thatdam_pipelines.library.schemas import LOCATIONS, Table
@@ -45,3 +50,38 @@ def rows_by(tables: Tables, table: Table, column: str, values: Collection[str]) 
         con.execute("SET TimeZone = 'UTC'")
         found = con.sql(f"SELECT * FROM ({rows}) WHERE list_contains($values, {column})", params={"values": [*values]})
         return cast(pl.DataFrame, pl.from_arrow(found.to_arrow_table())).cast(schema)
+
+
+def media_id_of(library: Library, subject: str) -> str | None:
+    """The media that a media id, a path it came from, the path where it is kept, or its name means, if any.
+
+    Raises:
+        QueryError: Several files have that name.
+    """
+    if library.ledger.content_batch(escape_name(subject)):
+        return subject
+    absolute = str(Path(subject).absolute())
+    places: tuple[tuple[LookUp, str], ...] = (
+        ("source_path", absolute),
+        ("path", subject),
+        ("path", absolute),
+        ("name", subject),
+    )
+    for column, value in places:
+        found = locations_by(library.tables, column, _spellings(value))
+        ids = found["media_id"].unique().to_list()
+        if len(ids) > 1:
+            paths = ", ".join(repr(path) for path in found["source_path"].head(5))
+            raise QueryError(subject, f"{len(ids)} different files have that name ({paths})", "Give one path.")
+        if ids:
+            return str(ids[0])
+    return None
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as tables hold it, with bytes that are not UTF-8 escaped, whether it is given so or as it is."""
+    spellings = {escape_name(name)}
+    with contextlib.suppress(UnicodeEncodeError):
+        name.encode()
+        spellings.add(name)
+    return spellings

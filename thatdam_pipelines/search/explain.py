@@ -1,6 +1,5 @@
 """Explain: every stage of one file, when and by which recipe it ran, and what is missing and why."""
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,9 +9,8 @@ from typing import Any
 import polars as pl
 
 from thatdam_pipelines.errors import QueryError
-from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.locations import LookUp, locations_by
+from thatdam_pipelines.library.locations import locations_by, media_id_of
 from thatdam_pipelines.library.schemas import MEDIA, PROBES, PROXIES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
@@ -106,41 +104,6 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
     stages += _index_status(library, needed, media_id, batch_id, run_of)
     places = locations_by(library.tables, "media_id", [media_id]).sort("batch_id", "source_path")
     return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
-
-
-def media_id_of(library: Library, subject: str) -> str | None:
-    """The media that a media id, a path it came from, the path where it is kept, or its name means, if any.
-
-    Raises:
-        QueryError: Several files have that name.
-    """
-    if library.ledger.content_batch(escape_name(subject)):
-        return subject
-    absolute = str(Path(subject).absolute())
-    places: tuple[tuple[LookUp, str], ...] = (
-        ("source_path", absolute),
-        ("path", subject),
-        ("path", absolute),
-        ("name", subject),
-    )
-    for column, value in places:
-        found = locations_by(library.tables, column, _spellings(value))
-        ids = found["media_id"].unique().to_list()
-        if len(ids) > 1:
-            paths = ", ".join(repr(path) for path in found["source_path"].head(5))
-            raise QueryError(subject, f"{len(ids)} different files have that name ({paths})", "Give one path.")
-        if ids:
-            return str(ids[0])
-    return None
-
-
-def _spellings(name: str) -> set[str]:
-    """A name as tables hold it, with bytes that are not UTF-8 escaped, whether it is given so or as it is."""
-    spellings = {escape_name(name)}
-    with contextlib.suppress(UnicodeEncodeError):
-        name.encode()
-        spellings.add(name)
-    return spellings
 
 
 def _unread(library: Library, subject: str, run_of: RunOf) -> Explanation:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from thatdam_pipelines.embed.embedder import Embedder
 from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.search.explain import media_id_of
+from thatdam_pipelines.library.locations import media_id_of
 from thatdam_pipelines.search.moments import Moment
 from thatdam_pipelines.search.search import Query, Searcher
 from thatdam_pipelines.settings import Settings
