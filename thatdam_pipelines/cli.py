@@ -342,3 +342,35 @@ def rewrap(
         for one in written:
             said = f"{one.chapters} files, {clock(one.duration_s)}, {one.size_bytes / 1e6:.1f} MB"
             out.print(f"{shown(one.path)}: {said}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sync(
+    media: Annotated[
+        list[str], typer.Argument(metavar="MEDIA...", help="Media ids, paths or names; or a group of the recorder.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say where recordings of one event lie on one time line, to the sample where sound tells; refuse what is not sure.
+
+    Exit code 0 when all are placed, 1 when one is refused.
+
+    Example: `thatdam sync A001.MOV B001.MOV zoom.wav`
+    """
+    from thatdam_pipelines.sync_command import sync_named
+
+    with err.status("Aligning ..."):
+        placed = sync_named(get_settings(), media)
+    if as_json:
+        print_json([one.as_dict() for one in placed])
+    else:
+        table = Table("", "begins at s", "drift ppm", "confidence", "by", "", box=None)
+        for one in placed:
+            found = one.aligned
+            begins = "refused" if found.offset_s is None else f"{found.offset_s:.6f}"
+            drift = "" if found.drift_ppm is None else f"{found.drift_ppm:.1f}"
+            row = (one.name, begins, drift, f"{found.confidence:.3f}", found.method, found.reason)
+            table.add_row(*(Text(shown(text)) for text in row))
+        out.print(table)
+    if not all(one.aligned.sure for one in placed):
+        raise typer.Exit(1)

@@ -40,6 +40,14 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {"sound_healthy", "every_file_done"},
         "after_new_data",
     ),
+    "sync": (
+        "media",
+        {"capture_sessions", "proxies"},
+        {"parquet"},
+        None,
+        {"cameras_in_sync", "every_file_done"},
+        "after_new_data",
+    ),
     "embeddings_l1": (
         "embeddings",
         {"proxies"},
@@ -92,7 +100,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "catalog",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
         },
         {"duckdb"},
         None,
@@ -103,7 +111,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "backup",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
         },
         {"file", "s3"},
         None,
@@ -123,7 +131,7 @@ JOBS = {
         "light",
     ),
     "understand": (
-        {"proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
+        {"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
         "heavy",
     ),
     "rewrap": ({"rewraps"}, "heavy"),

@@ -13,7 +13,7 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.defs.report import failed_table, plain
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, Table
+from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, SYNCS, Table
 from thatdam_pipelines.library.stage import StageReport
 from thatdam_pipelines.media.capture import Missing
 
@@ -32,6 +32,9 @@ PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the c
 SOUND_HEALTHY = {
     "sound_healthy": "No clip's sound is clipped, has a dead channel, inverted phase, the same on both channels, or "
     "a DC offset. It was recorded so: the list says what to listen to."
+}
+CAMERAS_IN_SYNC = {
+    "cameras_in_sync": "Every camera of a group is aligned with the first. What is not sure is refused, with why."
 }
 VECTORS_SOUND = {"vectors_sound": "Every vector is finite, of unit length and of the length its row declares."}
 INDEX_COMPLETE = {"index_complete": "The index holds as many entries of the batch as the tables have for it."}
@@ -154,6 +157,16 @@ def sound_healthy(library: Library, batch_id: str) -> dg.AssetCheckResult:
     faulty = rows.filter(pl.col("faults").list.len() > 0).select("name", "faults").sort("name")
     lines = [f"{plain(name)}: {', '.join(faults)}" for name, faults in faulty.iter_rows()]
     return _listed("sound_healthy", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
+
+
+def cameras_in_sync(library: Library, batch_id: str) -> dg.AssetCheckResult:
+    """Tells which pairs of cameras were refused. The recordings are as they are, so it stops nothing."""
+    rows = library.tables.read(SYNCS, batch_id)
+    refused = rows.filter(~pl.col("sure")).select("media_id", "reference_id", "reason")
+    lines = [
+        f"{media_id} with {reference_id}: {plain(reason)}" for media_id, reference_id, reason in refused.iter_rows()
+    ]
+    return _listed("cameras_in_sync", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
 
 
 def vectors_sound(library: Library, batch_id: str, table: Table) -> dg.AssetCheckResult:

@@ -440,6 +440,29 @@ CAPTURE_SEGMENTS = Table(
 )
 
 
+SYNCS = Table(
+    "syncs",
+    "sync",
+    "Recordings of one group on one time line: where each lies in the one of another camera that it overlaps most.",
+    ("media_id", "reference_id"),
+    (
+        _MEDIA_ID,
+        Column("batch_id", pl.String, "Batch that brought the later of the two.", required=True),
+        _RECIPE,
+        Column("group_id", pl.String, "Group that was recorded together.", required=True),
+        Column("reference_id", pl.String, "Recording on whose time line it lies.", required=True),
+        Column("offset_s", pl.Float64, "Time in the reference at which it begins; null: refused."),
+        Column("drift_ppm", pl.Float64, "How much longer its second is by the reference's clock; null: not measured."),
+        Column("confidence", pl.Float64, "0 to 1.", required=True),
+        Column("method", pl.String, "sound, flash, timecode, clock; none when refused.", required=True),
+        Column("sure", pl.Boolean, "False: refused; reason says why.", required=True),
+        Column("error_s", pl.Float64, "Standard error of the offset by sound; a bound by other methods."),
+        Column("overlap_s", pl.Float64, "Seconds that both recorded."),
+        Column("reason", pl.String, "Why it was refused.", required=True),
+        Column("cpu_s", pl.Float64, "CPU time it took.", required=True),
+    ),
+)
+
 REWRAPS = Table(
     "rewraps",
     "rewraps",
@@ -486,6 +509,7 @@ PROBES_FAILURES = _failures("probes")
 EMBEDDINGS_L0_FAILURES = _failures("embeddings_l0")
 PROXIES_FAILURES = _failures("proxies")
 AUDIO_FAILURES = _failures("audio")
+SYNC_FAILURES = _failures("sync")
 EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
 EMBEDDINGS_L2_FAILURES = _failures("embeddings_l2")
 
@@ -514,6 +538,8 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS_L2_FAILURES,
         TAGS,
         CAPTURE_SEGMENTS,
+        SYNCS,
+        SYNC_FAILURES,
         REWRAPS,
     )
 }

@@ -38,7 +38,7 @@ Progress = Callable[[int, int, str], None]
 @dg.asset(
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
-        *["proxies", "audio", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
     ],
     kinds={"file", "s3"},
     check_specs=specs("backups", OF_BACKUPS),

@@ -4,9 +4,11 @@ import dagster as dg
 
 from thatdam_pipelines.defs.automation import after_new_data
 from thatdam_pipelines.defs.checks import (
+    CAMERAS_IN_SYNC,
     EVERY_FILE_DONE,
     PROXIES_COMPLETE,
     SOUND_HEALTHY,
+    cameras_in_sync,
     every_file_done,
     proxy_durations,
     sound_healthy,
@@ -19,6 +21,7 @@ from thatdam_pipelines.library.schemas import MEDIA, PROXIES
 from thatdam_pipelines.media.audio import audio_batch, audio_recipe
 from thatdam_pipelines.media.probes import PROBE_RECIPE, probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
+from thatdam_pipelines.media.sync import sync_batch, sync_recipe
 from thatdam_pipelines.settings import get_settings
 
 
@@ -112,3 +115,32 @@ def audio(
         retry = wants_retry(context, config)
         report = audio_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
         return materialized(context, library, report, [sound_healthy(library, batch_id), every_file_done(report)])
+
+
+@dg.asset(
+    **stage(
+        "sync",
+        group="media",
+        deps=["capture_sessions", "proxies"],
+        kinds={"parquet"},
+        checks=CAMERAS_IN_SYNC | EVERY_FILE_DONE,
+        owner="media",
+        code_version=sync_recipe(get_settings()).id,
+        automation=after_new_data(),
+    )
+)
+def sync(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """Cameras that recorded together, on one time line: by sound, flashes, timecode or the recorder's clock.
+
+    What is not sure is refused. `thatdam sync` aligns any recordings.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = sync_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        return materialized(context, library, report, [cameras_in_sync(library, batch_id), every_file_done(report)])
