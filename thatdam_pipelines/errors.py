@@ -75,3 +75,15 @@ class TransitionError(CurationError):
 
 class ConflictError(CurationError):
     """Somebody else changed it meanwhile; nothing was changed."""
+
+
+class UploadError(ThatdamError):
+    """An upload cannot begin, go on or arrive; what is here of it stays."""
+
+
+class UnknownUploadError(UploadError):
+    """There is no upload of that id: it was given up, is long past, or arrived."""
+
+
+class ForeignPathError(ThatdamError):
+    """A path leads to where a request may not."""

@@ -163,6 +163,10 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         6000, ge=1, description="Most requests a minute from one caller, where there is a login."
     )
+    sql_seconds: float = Field(10.0, gt=0, description="Longest time a query over the web application may take.")
+    sql_memory_bytes: int = Field(2 * 2**30, ge=2**28, description="Memory that such a query may take.")
+    upload_max_bytes: int = Field(64 * 2**30, ge=1, description="Largest file that may be uploaded.")
+    upload_days: float = Field(7.0, gt=0, description="Days that an upload which does not go on is kept.")
     chroma_port: int = Field(8001, ge=1, le=65535, description="Port of the vector server that `thatdam up` runs.")
     capture_port: int = Field(9000, ge=1, le=65535, description="Port of the recorder that `thatdam up` runs.")
 
@@ -247,6 +251,11 @@ class Settings(BaseSettings):
     def web_address(self) -> str:
         """Address that the web application binds to."""
         return self.web_host or self.host
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Where uploads grow: on the disk of the incoming folder, and hidden there, so that no scan takes a part."""
+        return self.incoming_dir / ".uploads"
 
     @property
     def asks_login(self) -> bool:

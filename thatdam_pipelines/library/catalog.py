@@ -166,24 +166,31 @@ def _lock(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def run_sql(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
+def run_sql(
+    settings: Settings,
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    most_rows: int | None = None,
+) -> pl.DataFrame:
     """Answer one question about the library.
 
     Args:
         query: One SELECT over the views, with ``?`` or ``$name`` for ``params``.
+        most_rows: Most rows given; all, when not said.
 
     Raises:
         QueryError: It is no question the catalogue answers: wrong SQL, a write, other files; or nothing is published.
         OfflineError: The disk with the tables cannot be reached.
     """
     try:
-        return _answer(settings, query, params)
+        return _answer(settings, query, params, most_rows)
     except duckdb.IOException as error:
         if not _tables_there(settings):
             raise _offline(settings) from error
     try:
         # A batch was rewritten or merged while the query ran: the catalogue of now knows the files of now.
-        return _answer(settings, query, params)
+        return _answer(settings, query, params, most_rows)
     except duckdb.IOException as error:
         cause = f"a file of the tables cannot be read ({first_line(error)})"
         raise QueryError(short(query), cause, "Run `thatdam index rebuild catalog`.") from error
@@ -313,11 +320,14 @@ def _tables_there(settings: Settings) -> bool:
     return any((settings.tables_dir / name).is_dir() for name in TABLES)
 
 
-def _answer(settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> pl.DataFrame:
+def _answer(
+    settings: Settings, query: str, params: Sequence[Any] | Mapping[str, Any] | None, most_rows: int | None
+) -> pl.DataFrame:
     try:
         with open_catalog(settings) as con:
             check_reads_only(con, query)
-            return _frame(con.sql(query, params=params).to_arrow_table())
+            answer = con.sql(query, params=params)
+            return _frame((answer if most_rows is None else answer.limit(most_rows)).to_arrow_table())
     except duckdb.IOException:
         raise
     except duckdb.PermissionException as error:

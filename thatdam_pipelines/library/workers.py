@@ -33,7 +33,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _start_worker(parent: int, memory_bytes: int) -> None:
+def start_worker(parent: int, memory_bytes: int) -> None:
+    """What a worker begins with: it dies with ``parent`` and may take ``memory_bytes`` more than it has."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     base = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -53,7 +54,9 @@ class _WorkerProcess(SpawnProcess):
             sys.modules["__main__"] = program
 
 
-class _WorkerContext(SpawnContext):
+class WorkerContext(SpawnContext):
+    """Starts such processes."""
+
     Process = _WorkerProcess
 
 
@@ -101,9 +104,9 @@ class Workers:
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self._count,
-                initializer=_start_worker,
+                initializer=start_worker,
                 initargs=(os.getpid(), self._memory_bytes),
-                context=_WorkerContext(),
+                context=WorkerContext(),
             )
         pending: list[tuple[Job, Any]] = []
         try:

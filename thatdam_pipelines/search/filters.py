@@ -1,9 +1,11 @@
-"""Filters: what people narrow the library down by, as conditions over the view ``clips``."""
+"""Filters: what people narrow the library down by, as conditions over the view ``clips`` and what is said of it."""
 
 from datetime import date
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from thatdam_pipelines.library.curation import Pick, State
 
 Kind = Literal["video", "audio", "image", "sidecar", "unknown"]
 Resolution = Literal["8k", "4k", "1080p", "720p", "sd"]
@@ -17,10 +19,12 @@ CHOICES = {
     "resolution": "resolution",
     "codec": "codec",
     "hdr": "hdr",
-    "album": "album",
     "category": "category",
     "batch": "batch_id",
     "status": "status",
+    "rating": "rating",
+    "pick": "pick",
+    "state": "state",
 }
 """Filters that take several values, any of which will do, and the column each goes by."""
 
@@ -32,11 +36,16 @@ _RANGES = {
     "shot_to": "shot_on <= $shot_to::VARCHAR",
     "min_duration_s": "duration_s >= $min_duration_s",
     "max_duration_s": "duration_s <= $max_duration_s",
+    "min_rating": "coalesce(rating >= $min_rating, false)",
     "name": "contains(lower(name), lower($name))",
     "folder": "(folder = $folder OR starts_with(folder, $folder || '/'))",
     "take": "take_id = $take",
 }
-_TAGGED = "media_id IN (SELECT media_id FROM tags WHERE tag IN $tag GROUP BY media_id HAVING count(DISTINCT tag) = {})"
+_TAGGED = (
+    "(len(list_filter(tags, lambda tag: starts_with(lower(tag) || '/', lower({0}) || '/'))) > 0 "
+    "OR media_id IN (SELECT media_id FROM tags WHERE tag = {0}))"
+)
+"""People gave it the tag, or one below it; or a machine found it."""
 
 
 class Filters(BaseModel):
@@ -58,6 +67,10 @@ class Filters(BaseModel):
     album: list[str] = Field([], max_length=100, description="Albums.")
     category: list[str] = Field([], max_length=100, description="Categories.")
     batch: list[str] = Field([], max_length=100, description="Batches it came in.")
+    rating: list[int] = Field([], max_length=6, description="Stars that people gave it, 0 to 5.")
+    min_rating: int | None = Field(None, ge=0, le=5, description="Least stars; what is unrated has none.")
+    pick: list[Pick] = Field([], description="pick or reject.")
+    state: list[State] = Field([], description="new, in_review, approved, rejected or archived.")
     status: list[str] = Field([], max_length=20, description="stored, probed, proxied, ready, failed or sidecar.")
     tag: list[str] = Field([], max_length=20, description="Tags it must have, all of them.")
     folder: str | None = Field(None, description="Folder it came in, with everything below.")
@@ -68,12 +81,14 @@ class Filters(BaseModel):
     not_backed_up: bool | None = Field(None, description="True: no backup target holds a good copy of it.")
 
     def conditions(self) -> dict[str, str]:
-        """An SQL condition over ``clips`` for each filter that is set, by the filter's name."""
+        """An SQL condition over ``browse.EVERY`` for each filter that is set, by the filter's name."""
         made = {name: f"coalesce({column} IN ${name}, false)" for name, column in CHOICES.items() if self._value(name)}
         made |= {name: condition for name, condition in _RANGES.items() if self._value(name) is not None}
         made |= {name: f"({condition}) = ${name}" for name, condition in FLAGS.items() if self._value(name) is not None}
+        if self.album:
+            made["album"] = "list_has_any(albums, $album)"
         if self.tag:
-            made["tag"] = _TAGGED.format(len(set(self.tag)))
+            made["tag"] = " AND ".join(_TAGGED.format(f"$tag[{number}]") for number in range(1, len(self.tag) + 1))
         return made
 
     def parameters(self) -> dict[str, Any]:

@@ -11,14 +11,29 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 from thatdam_pipelines.settings import Settings
-from thatdam_pipelines.web import batches, derivatives, login, media, pages, search, status
+from thatdam_pipelines.web import (
+    batches,
+    curation,
+    derivatives,
+    events,
+    jobs,
+    login,
+    media,
+    pages,
+    search,
+    sql,
+    status,
+    uploads,
+)
 from thatdam_pipelines.web.access import COOKIE
 from thatdam_pipelines.web.context import Context
 from thatdam_pipelines.web.guard import Guard
 from thatdam_pipelines.web.problems import ProblemDetails, install_problems
 
 STATIC = Path(__file__).parent / "static"
-ROUTERS = (status.router, login.router, search.router, media.router, derivatives.router, batches.router, pages.router)
+SUBJECTS = (status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages)
+ROUTERS = tuple(subject.router for subject in SUBJECTS)
+"""Curation before derivatives: the names of files come last."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -48,8 +63,11 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    uploads = {"/api/v1/search": search.PICTURE_BYTES + 64 * 1024}
-    app.add_middleware(Guard, access=context.access, upload_paths=uploads)
+    larger = {
+        "/api/v1/search": search.PICTURE_BYTES + 64 * 1024,
+        f"{uploads.PREFIX}/": settings.upload_max_bytes,
+    }
+    app.add_middleware(Guard, access=context.access, upload_paths=larger)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -50,7 +50,6 @@ def get_batch(shared: Shared, batch_id: BatchId) -> BatchDetail:
     batch = shared.library.ledger.batch(batch_id)
     if batch is None:
         raise not_found(f"there is no batch {batch_id}", "GET /api/v1/batches lists them.")
-    tables = shared.library.tables
     return BatchDetail.model_validate(
         _facts(shared, batch)
         | {
@@ -63,9 +62,19 @@ def get_batch(shared: Shared, batch_id: BatchId) -> BatchDetail:
                 )
                 for file in shared.library.ledger.batch_files(batch_id)
             ],
-            "stages": {stage: tables.path(TABLES[table], batch_id).exists() for stage, table in STAGES.items()},
+            "stages": _stages(shared, batch_id),
         }
     )
+
+
+def batch_progress(shared: Context, batch: Batch) -> dict[str, Any]:
+    """A batch with the stages that have run on it."""
+    return _facts(shared, batch) | {"stages": _stages(shared, batch.batch_id)}
+
+
+def _stages(shared: Context, batch_id: str) -> dict[str, bool]:
+    tables = shared.library.tables
+    return {stage: tables.path(TABLES[table], batch_id).exists() for stage, table in STAGES.items()}
 
 
 def _facts(shared: Context, batch: Batch) -> dict[str, Any]:

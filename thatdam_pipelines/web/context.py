@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -12,8 +13,11 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.search.search import Query, Searcher, SearchResult
 from thatdam_pipelines.settings import Settings
 from thatdam_pipelines.web.access import Access, Caller
+from thatdam_pipelines.web.listeners import Listeners
+from thatdam_pipelines.web.sql_process import SqlProcess
 
 if TYPE_CHECKING:
+    from thatdam_pipelines.dagster_runs import DagsterRuns
     from thatdam_pipelines.run_history import RunHistory
 
 
@@ -26,7 +30,11 @@ class Context:
         self.access = Access(settings, lambda: self.library.ledger.accounts)
         self._open = ExitStack()
         self._vectors = threading.Lock()
+        self.starting = threading.Lock()
+        """Held while a run is asked for, so that a request that is repeated starts one."""
+        self.listeners = Listeners()
         self._history_opens = threading.Lock()
+        self._runs: DagsterRuns | None = None
         self._history: RunHistory | None = None
         self._searcher: Searcher | None = None
         self._serving: object = None
@@ -48,11 +56,26 @@ class Context:
                     # Alone with the folder of vectors, we would keep every run from writing to it.
                     searcher.close()
 
+    @cached_property
+    def sql(self) -> SqlProcess:
+        """What answers queries of strangers."""
+        return SqlProcess(self.settings)
+
     @contextmanager
     def vectors(self) -> Iterator[None]:
         """Be the only thread of this process that opens the vectors."""
         with self._vectors:
             yield
+
+    @property
+    def runs(self) -> "DagsterRuns":
+        """The runs in Dagster."""
+        from thatdam_pipelines.dagster_runs import DagsterRuns
+
+        with self._history_opens:
+            if self._runs is None:
+                self._runs = self._open.enter_context(DagsterRuns(self.settings))
+        return self._runs
 
     def last_run(self, stage: str, batch_id: str) -> tuple[datetime, str] | None:
         """As ``RunHistory.last_run``."""
@@ -76,6 +99,8 @@ class Context:
     def close(self) -> None:
         if self._searcher is not None:
             self._searcher.close()
+        if "sql" in self.__dict__:
+            self.sql.close()
         self._open.close()
         self.library.close()
 

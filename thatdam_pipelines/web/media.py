@@ -49,7 +49,7 @@ def list_media(shared: Shared, asked: Annotated[ClipsQuery, Query()]) -> ClipPag
         if sort != asked.sort:
             raise Refusal(422, "cursor", "the cursor is of another order", "Begin again without a cursor.")
         after = After(key, media_id)
-    page = browse(shared.settings, asked, asked.sort, asked.limit, after)
+    page = browse(shared.library, asked, asked.sort, asked.limit, after)
     following = page.after and write_cursor(asked.sort, page.after.key, page.after.media_id)
     return ClipPage(items=[clip_of(row) for row in page.clips], total=page.total, next_cursor=following)
 
@@ -57,7 +57,7 @@ def list_media(shared: Shared, asked: Annotated[ClipsQuery, Query()]) -> ClipPag
 @router.get("/facets", responses=problems(400, 422, 503))
 def list_facets(shared: Shared, asked: Annotated[Filters, Query()]) -> Facets:
     """What each filter could be set to, with how many clips that would leave."""
-    found = facets(shared.settings, asked)
+    found = facets(shared.library, asked)
     return Facets(
         facets={
             name: [FacetValue(value=value, count=count) for value, count in counts.items()]
@@ -87,6 +87,7 @@ def get_media(shared: Shared, media_id: MediaId) -> MediaDetail:
             for table in FAILURE_TABLES
             for row in _rows(library, table, batch_id, media_id)
         ],
+        curation=library.ledger.curation.get(media_id).as_dict(),
         links=links_of(media_id),
     )
 

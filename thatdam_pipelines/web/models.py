@@ -53,8 +53,13 @@ class Clip(BaseModel):
     has_audio: bool
     size_bytes: int
     folder: str
-    album: str | None
+    albums: list[str] = Field(description="Albums it is in, that of its watched folder among them.")
     category: str | None
+    rating: int | None
+    pick: str | None
+    state: str = Field(description="new, in_review, approved, rejected or archived.", examples=["new"])
+    title: str | None
+    tags: list[str] = Field(description="Tags that people gave it; those of machines are in the detail.")
     batch_id: str
     scenes: int
     take_id: str | None
@@ -147,6 +152,7 @@ class MediaDetail(BaseModel):
     proxy: dict[str, Any] | None = Field(description="Columns of the table proxies; null before it is made.")
     tags: list[dict[str, Any]] = Field(description="Words a machine gave to it and to its scenes.")
     failures: list[Failure]
+    curation: dict[str, Any] = Field(description="What people say of it; `version` guards changes.")
     links: Links
 
 
@@ -263,5 +269,5 @@ def links_of(media_id: str) -> Links:
 
 
 def clip_of(row: dict[str, Any]) -> Clip:
-    """A row of the view ``clips`` as the API gives it."""
+    """A row of ``browse.EVERY`` as the API gives it."""
     return Clip.model_validate(row | {"links": links_of(row["media_id"])})

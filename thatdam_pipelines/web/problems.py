@@ -11,13 +11,34 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from thatdam_pipelines.errors import ModelError, OfflineError, QueryError, SettingsError, StoreError, ThatdamError
+from thatdam_pipelines.errors import (
+    ConflictError,
+    CurationError,
+    ForeignPathError,
+    ModelError,
+    OfflineError,
+    QueryError,
+    SettingsError,
+    StoreError,
+    ThatdamError,
+    TransitionError,
+    UnknownMediaError,
+    UnknownUploadError,
+    UploadError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[ThatdamError], int] = {
     QueryError: 400,
     SettingsError: 400,
     StoreError: 404,
+    CurationError: 422,
+    UnknownMediaError: 404,
+    TransitionError: 409,
+    ConflictError: 409,
+    UploadError: 409,
+    UnknownUploadError: 404,
+    ForeignPathError: 403,
     ModelError: 503,
     OfflineError: 503,
 }

@@ -75,7 +75,7 @@ def find(shared: Context, asked: SearchQuery, picture: Path | None = None) -> Fo
     if not asked.q.strip() and not asked.like and picture is None:
         raise Refusal(422, "invalid", "there is nothing to look for", "Give q, like, or POST an image.")
     start = _start(asked.cursor)
-    among = media_ids(shared.settings, asked)
+    among = media_ids(shared.library, asked)
     result = shared.search(
         Asked(
             text=asked.q,
@@ -87,7 +87,7 @@ def find(shared: Context, asked: SearchQuery, picture: Path | None = None) -> Fo
         )
     )
     page = result.moments[start : start + asked.limit]
-    clips = clips_of(shared.settings, {moment.media_id for moment in page})
+    clips = clips_of(shared.library, {moment.media_id for moment in page})
     items = [
         FoundMoment.model_validate(
             moment.as_dict()

@@ -1,0 +1,64 @@
+"""Events: what changes while work goes on, as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from thatdam_pipelines.library.uploads import Uploads
+from thatdam_pipelines.web.batches import batch_progress
+from thatdam_pipelines.web.context import Context, Shared
+from thatdam_pipelines.web.problems import problems
+
+router = APIRouter(prefix="/api/v1", tags=["events"])
+
+EVERY_S = 1.0
+_BATCHES = 20
+_JOBS = 20
+
+_Snapshot = dict[tuple[str, str], str]
+"""By kind and id, what there is to tell, as JSON."""
+
+
+@router.get("/events", response_class=StreamingResponse, responses=problems(503))
+async def listen(shared: Shared, request: Request) -> StreamingResponse:
+    """Events `batch`, `upload` and `job`, with their state now and whenever it changes; `gone`: an upload ended."""
+    shared.listeners.require_room()
+    return StreamingResponse(_events(shared, request), media_type="text/event-stream")
+
+
+async def _events(shared: Context, request: Request) -> AsyncIterator[str]:
+    told: _Snapshot = {}
+    with shared.listeners.one_more():
+        yield "retry: 2000\n\n"
+        while not await request.is_disconnected():
+            now = await asyncio.to_thread(_snapshot, shared)
+            changed = [f"event: {kind}\ndata: {text}\n\n" for (kind, key), text in now.items()
+                       if told.get((kind, key)) != text]  # fmt: skip
+            ended = [
+                f'event: gone\ndata: {{"upload_id": "{key}"}}\n\n'
+                for kind, key in told
+                if kind == "upload" and (kind, key) not in now
+            ]
+            yield "".join(changed + ended) or ": still here\n\n"
+            told = now
+            await asyncio.sleep(EVERY_S)
+
+
+def _snapshot(shared: Context) -> _Snapshot:
+    found: _Snapshot = {}
+    for batch in shared.library.ledger.batches(_BATCHES):
+        found["batch", batch.batch_id] = _json(batch_progress(shared, batch))
+    for upload in Uploads(shared.settings).all():
+        found["upload", upload.upload_id] = _json(vars(upload))
+    if shared.settings.dagster_dir.exists():
+        for run in shared.runs.latest(_JOBS):
+            found["job", run.job_id] = _json(vars(run))
+    return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str)

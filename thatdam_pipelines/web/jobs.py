@@ -1,0 +1,151 @@
+"""What starts work, and how far it is: every job is a run in Dagster, so it outlives this server."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from thatdam_pipelines.errors import ForeignPathError, SettingsError
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.media.claim import claim_paths
+from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.web.access import Caller
+from thatdam_pipelines.web.batches import BatchId
+from thatdam_pipelines.web.context import Asking, Context, Shared
+from thatdam_pipelines.web.cursors import read_cursor, write_cursor
+from thatdam_pipelines.web.problems import not_found, problems
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"])
+
+JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+RequestKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", max_length=200, description="The same request with the same key starts one run."),
+]
+
+
+class Job(BaseModel):
+    """A run."""
+
+    job_id: str
+    job: str = Field(examples=["ingest"])
+    state: str = Field(description="queued, running, done, failed or cancelled.")
+    progress: float = Field(description="Share of its steps that are done, 0 to 1.")
+    batch_id: str | None
+    created_utc: datetime
+    started_utc: datetime | None
+    finished_utc: datetime | None
+    run_url: str = Field(description="The run in Dagster.")
+
+
+class JobPage(BaseModel):
+    items: list[Job]
+    next_cursor: str | None
+
+
+class Started(BaseModel):
+    """The run that was asked for."""
+
+    job_id: str
+
+
+class IngestRequest(BaseModel):
+    """What is to be taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(max_length=4096, description="File or folder at or below a watched folder.")
+
+
+class Claimed(BaseModel):
+    """The batches that hold the files; each is run by Dagster as soon as it is up."""
+
+    batches: list[str]
+
+
+@router.get("/jobs", responses=problems(422))
+def list_jobs(
+    shared: Shared,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
+) -> JobPage:
+    """Jobs, newest first."""
+    before = read_cursor(cursor, 1)[0] if cursor else None
+    if before is not None and shared.runs.run(before) is None:
+        raise not_found("the job that the cursor names is gone", "Begin again without a cursor.")
+    found = shared.runs.latest(limit, before)
+    following = write_cursor(found[-1].job_id) if len(found) == limit else None
+    return JobPage(items=[Job.model_validate(vars(run)) for run in found], next_cursor=following)
+
+
+@router.get("/jobs/{job_id}", responses=problems(404, 422))
+def get_job(shared: Shared, job_id: JobId) -> Job:
+    """How far a job is."""
+    run = shared.runs.run(job_id)
+    if run is None:
+        raise not_found(f"there is no job {job_id}", "GET /api/v1/jobs lists them.")
+    return Job.model_validate(vars(run))
+
+
+@router.post("/ingest", status_code=202, responses=problems(400, 403, 413, 422, 503))
+def ingest(shared: Shared, body: IngestRequest) -> Claimed:
+    """Take a file or folder that is already at or below a watched folder, without waiting for it to settle."""
+    return Claimed(batches=take(shared.library, body.path))
+
+
+@router.post("/batches/{batch_id}/retry", status_code=202, responses=problems(400, 404, 422, 503))
+def retry_batch(shared: Shared, caller: Asking, batch_id: BatchId, key: RequestKey = None) -> Started:
+    """Try the files of a batch again that failed."""
+    batch = shared.library.ledger.batch(batch_id)
+    if batch is None:
+        raise not_found(f"there is no batch {batch_id}", "GET /api/v1/batches lists them.")
+    job = "understand" if batch.state == "done" else "ingest"
+    return start(shared, caller, job, key, batch_id=batch_id, retry=True)
+
+
+@router.post("/backup", status_code=202, responses=problems(400, 422, 503))
+def back_up(shared: Shared, caller: Asking, key: RequestKey = None) -> Started:
+    """Take a snapshot at every target of the settings."""
+    if not shared.settings.backup_targets:
+        raise SettingsError("THATDAM_BACKUP_TARGETS", "no backup target is set", "See docs/backup.md.")
+    return start(shared, caller, "backup", key)
+
+
+def start(
+    shared: Context, caller: Caller, job: str, key: str | None, *, batch_id: str | None = None, retry: bool = False
+) -> Started:
+    """Ask for a run, once for each key of a caller."""
+    request = key and hashlib.sha256(f"{caller.name}\0{job}\0{batch_id}\0{key}".encode()).hexdigest()
+    with shared.starting:
+        return Started(job_id=shared.runs.launch(job, batch_id=batch_id, retry=retry, request=request))
+
+
+def take(library: Library, path: str) -> list[str]:
+    """Claim what stands at a path of a client: only below a watched folder is anything opened.
+
+    Raises:
+        ForeignPathError: It leads elsewhere, also by a link.
+        SettingsError: There is no such file.
+    """
+    real = _below_watched(library.settings, path)
+    folder = next(folder for folder in library.settings.watched_folders if real.is_relative_to(folder.path.resolve()))
+    return claim_paths(library, [real], folder.mode, folder.album, folder.category)
+
+
+def _below_watched(settings: Settings, path: str) -> FilePath:
+    given = FilePath(path)
+    foreign = ForeignPathError(
+        path, "it is not at or below a watched folder", "Put it into the incoming folder, or set THATDAM_WATCHED."
+    )
+    if not given.is_absolute() or "\0" in path:
+        raise foreign
+    try:
+        real = given.resolve()
+    except (OSError, RuntimeError):
+        raise foreign from None
+    if not any(real.is_relative_to(folder.path.resolve()) for folder in settings.watched_folders):
+        raise foreign
+    return real
