@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from thatdam_pipelines.backup_key_command import key_app
 from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
 from thatdam_pipelines.settings import BackupTarget, Settings, get_settings
 from thatdam_pipelines.terminal import AsJson, err, out, print_json, shown
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 Told = Callable[[int, int, str], None]
 """Is told of progress: (bytes done, bytes to do, what)."""
 backup_app = typer.Typer(help="Snapshots of the library: taken, proven, restored.", no_args_is_help=True)
+backup_app.add_typer(key_app, name="key")
 
 Names = Annotated[list[str] | None, typer.Option("--target", help="Only this target; may be given again.")]
+KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Key of an encrypted --from URL.")]
 From = Annotated[str | None, typer.Option("--from", metavar="NAME|URL", help="A target of the settings, or its URL.")]
 
 
@@ -44,6 +47,7 @@ def run(target: Names = None, as_json: AsJson = False) -> None:
 def list_command(
     snapshot: Annotated[str | None, typer.Argument(help="Show the files of this snapshot, or of `latest`.")] = None,
     source: From = None,
+    key: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the snapshots at every target, or the files of one.
@@ -54,7 +58,7 @@ def list_command(
 
     if snapshot is None:
         rows: list[dict[str, Any]] = []
-        for opened in _open_targets(get_settings(), source):
+        for opened in _open_targets(get_settings(), source, key):
             for name in list_snapshots(opened):
                 rows.append({"target": opened.name, "snapshot": name.snapshot_id, "created_utc": name.created_utc})
         if as_json:
@@ -62,7 +66,7 @@ def list_command(
         for row in rows if not as_json else []:
             typer.echo(f"{row['snapshot']}  {row['created_utc']:%Y-%m-%d %H:%M} UTC  {row['target']}")
         return
-    opened = _open_targets(get_settings(), source)[0]
+    opened = _open_targets(get_settings(), source, key)[0]
     with open_manifest(opened, find_snapshot(opened, snapshot)) as manifest:
         if as_json:
             print_json([vars(line) for line in read_lines(manifest)])
@@ -132,6 +136,7 @@ def restore_command(
     media: Annotated[str | None, typer.Option(metavar="ID", help="The original with this media id.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="A whole home, for an empty machine.")] = False,
     source: From = None,
+    key: KeyFile = None,
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="With --all: an empty Postgres database for the library's own.")
     ] = None,
@@ -151,7 +156,7 @@ def restore_command(
         raise typer.BadParameter("Say what to restore: one of --path, --media and --all.")
     if database is not None and not everything:
         raise typer.BadParameter("A database is restored with --all only.")
-    targets, name = _with_snapshot(_open_targets(get_settings(), source), snapshot, find_snapshot)
+    targets, name = _with_snapshot(_open_targets(get_settings(), source, key), snapshot, find_snapshot)
     what = Wanted(everything, path, media)
     with _bar() as told:
         report = restore(
@@ -187,7 +192,7 @@ def verify(
     settings = get_settings()
     share = 1.0 if everything else _share(str(sample))
     with Library(settings) as library, _bar() as told:
-        targets = _open_targets(settings, None, library) if heal else []
+        targets = _open_targets(settings, None, None, library) if heal else []
         report = verify_originals(library, share=share, heal_from=targets, progress=told("verify"))
     if as_json:
         print_json(report.as_dict())
@@ -235,13 +240,15 @@ def _open(library: "Library", wanted: BackupTarget) -> "Target":
     return open_target(library.settings, wanted, library.ledger)
 
 
-def _open_targets(settings: Settings, source: str | None, library: "Library | None" = None) -> list["Target"]:
+def _open_targets(
+    settings: Settings, source: str | None, key: Path | None, library: "Library | None" = None
+) -> list["Target"]:
     """The targets that can be reached now: that of ``source``, or all of the settings."""
     from thatdam_pipelines.backup.targets import open_target, target_named
 
     if source is not None:
         known = any(target.name == source for target in settings.backup_targets)
-        wanted = target_named(settings, source) if known else BackupTarget(name="given", url=source)
+        wanted = target_named(settings, source) if known else BackupTarget(name="given", url=source, key_file=key)
         return [open_target(settings, wanted)]
     if not settings.backup_targets:
         raise _no_targets()

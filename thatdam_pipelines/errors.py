@@ -41,6 +41,10 @@ class StoreError(ThatdamError):
     """A copy could not be made or proven; the source is untouched."""
 
 
+class DamagedError(StoreError):
+    """What is kept somewhere is not what was put there."""
+
+
 class OverwriteError(StoreError):
     """Something else stands where a file would go in the store; it is never overwritten."""
 

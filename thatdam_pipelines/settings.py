@@ -59,6 +59,9 @@ class BackupTarget(BaseModel):
         description="What it is called. Give a disk that takes the place of another a name of its own.",
     )
     url: str = Field(min_length=1, description="A folder, or any fsspec URL: file:///mnt/nas/thatdam, s3://bucket/x.")
+    key_file: Path | None = Field(
+        None, description="Encrypts all that is kept there with the key in this file (`thatdam backup key new`)."
+    )
     retention: Retention = Field(default_factory=Retention, description="Which snapshots are kept; see below.")
     bandwidth_bytes_per_s: int | None = Field(None, ge=1, description="Most bytes written or read a second.")
     volume: str | None = Field(
@@ -67,6 +70,11 @@ class BackupTarget(BaseModel):
     offsite: bool | None = Field(None, description="Whether it is in another building. Default: true unless a folder.")
     max_age_hours: float = Field(36.0, gt=0, description="Age of its newest snapshot above which a check fails.")
     price_per_tb_month: float | None = Field(None, ge=0, description="What a terabyte costs there in a month.")
+
+    @field_validator("key_file")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
 
 
 class Settings(BaseSettings):

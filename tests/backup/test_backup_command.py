@@ -71,6 +71,35 @@ def test_the_disaster_walk_through_ends_in_the_same_library(machine: dict[str, s
     assert answered(thatdam(tmp_path, "search", "red.png", "--json", **new))[0]["path"].endswith("red.png")
 
 
+def test_the_disaster_walk_through_of_an_encrypted_target_needs_its_key(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    key, safe = tmp_path / "thatdam.key", str(tmp_path / "paper.key")
+    made = thatdam(tmp_path, "backup", "key", "new", str(key))
+    assert made.returncode == 0 and "age1" in made.stdout
+    assert thatdam(tmp_path, "backup", "key", "new", str(key)).returncode == 2
+    targets = [{"name": "cloud", "url": str(tmp_path / "cloud"), "key_file": str(key)}]
+    machine = machine | {"THATDAM_BACKUP_TARGETS": json.dumps(targets)}
+    answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    before = thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout
+    checked = thatdam(tmp_path, "backup", "key", "check", str(key), **machine)
+    assert checked.returncode == 0 and "opens      cloud" in checked.stdout
+    thatdam(tmp_path, "backup", "key", "new", str(tmp_path / "wrong.key"))
+    checked = thatdam(tmp_path, "backup", "key", "check", str(tmp_path / "wrong.key"), **machine)
+    assert checked.returncode == 1 and "nothing in it can be read" in checked.stdout
+
+    Path(safe).write_text(key.read_text().splitlines()[-1])
+    key.unlink()
+    shutil.rmtree(tmp_path / "home")
+    restore = ["backup", "restore", "latest", "--all", "--to", str(tmp_path / "new"), "--from", str(tmp_path / "cloud")]
+    lost = thatdam(tmp_path, *restore)
+    assert lost.returncode == 2 and "encrypted for the key" in lost.stderr and not (tmp_path / "new").exists()
+    assert thatdam(tmp_path, *restore, "--key", safe).returncode == 0
+    new = {"THATDAM_HOME": str(tmp_path / "new")}
+    assert thatdam(tmp_path, "index", "rebuild", "all", "--json", **new).returncode == 0
+    assert thatdam(tmp_path, "sql", "FROM media", "--json", **new).stdout == before
+
+
 def test_one_target_that_is_offline_does_not_keep_the_other_from_its_snapshot(
     machine: dict[str, str], tmp_path: Path
 ) -> None:

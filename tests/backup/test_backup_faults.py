@@ -1,182 +1,25 @@
 """Faults injected into backups: each is survived by the next try or told precisely; nothing is lost, nothing is called
 verified that is not. Seeds are fixed; the table that is printed says how many there were."""
 
-import json
 import random
 import shutil
-import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
+from tests.backup.cases import Ask, Case, Table, completes, false_claims, is_whole, points
 from thatdam_pipelines.backup.audit import audit_target
-from thatdam_pipelines.backup.manifest import find_snapshot, list_snapshots, open_manifest, read_lines
-from thatdam_pipelines.backup.remote_place import RemotePlace
+from thatdam_pipelines.backup.manifest import find_snapshot, list_snapshots
 from thatdam_pipelines.backup.restore import Wanted, restore
 from thatdam_pipelines.backup.snapshot import take_snapshot
-from thatdam_pipelines.backup.targets import Target, object_key, open_target
+from thatdam_pipelines.backup.targets import open_target
 from thatdam_pipelines.backup.verify import verify_originals
-from thatdam_pipelines.errors import OfflineError, StoreError, ThatdamError
+from thatdam_pipelines.errors import StoreError
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.media.claim import claim_paths
-from thatdam_pipelines.media.ingest import ingest_batch
-from thatdam_pipelines.settings import BackupTarget, Retention, Settings
-
-LEAST = 200
-KINDS = 14
-ONE = Retention(keep_last=1, keep_daily=0, keep_weekly=0, keep_monthly=0)
-Ask = Callable[..., dict[str, Any]]
-
-
-@dataclass
-class Table:
-    """What was injected and what became of it: by kind, faults and those survived."""
-
-    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        lines = [f"{'fault':<44}{'injected':>9}{'survived':>9}{'lost':>6}"]
-        total = (sum(count for count, _ in self.rows.values()), sum(good for _, good in self.rows.values()))
-        for kind, (count, good) in [*self.rows.items(), ("all", total)]:
-            lines.append(f"{kind:<44}{count:>9}{good:>9}{count - good:>6}")
-        return "\n".join(lines)
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[Table]:
-    kept = Table()
-    yield kept
-    sys.__stderr__.write(f"\n{kept}\n")  # type: ignore[union-attr]
-    if len(kept.rows) == KINDS:
-        assert sum(count for count, _ in kept.rows.values()) >= LEAST
-
-
-@pytest.fixture(scope="module")
-def ask() -> Iterator[Ask]:
-    """Asks a process of its own to snapshot, prune or restore with a fault at one of its system calls."""
-    program = [sys.executable, "-m", "thatdam_pipelines.samples.faults"]
-    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert server.stdin and server.stdout
-
-    def asked(
-        work: str, settings: Settings, disk: BackupTarget, at: int = 0, to: Path | None = None, **fault: Any
-    ) -> Any:
-        assert server.stdin and server.stdout
-        given = {"home": str(settings.home), "embedder": "descriptor", "disk_reserve_bytes": 0}
-        request = {"work": work, "settings": given, "target": disk.model_dump(), "at": at, "to": str(to)}
-        server.stdin.write(json.dumps(request | {"fault": fault or {"kind": "none"}}) + "\n")
-        server.stdin.flush()
-        return json.loads(server.stdout.readline())
-
-    yield asked
-    server.stdin.close()
-    server.wait(30)
-
-
-@dataclass
-class Case:
-    """A library in a folder of its own, and a disk as its target."""
-
-    settings: Settings
-    disk: BackupTarget
-    contents: dict[str, bytes]
-
-    def target(self) -> Target:
-        return open_target(self.settings, self.disk)
-
-    def kept(self) -> list[Path]:
-        return sorted(path for path in Path(self.settings.media_url, "raw").rglob("*") if path.is_file())
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """Six originals in two batches."""
-    top = tmp_path_factory.mktemp("template")
-    chance = random.Random(7)
-    contents = {f"card{n % 2}/A{n}.MOV": chance.randbytes(2_000 * (n + 1)) for n in range(6)}
-    settings = Settings(home=top / "home", embedder="descriptor", disk_reserve_bytes=0)
-    for name, content in contents.items():
-        (top / name).parent.mkdir(exist_ok=True)
-        (top / name).write_bytes(content)
-    with Library(settings) as library:
-        for folder in ("card0", "card1"):
-            for batch in claim_paths(library, [top / folder], "copy"):
-                ingest_batch(library, batch)
-    return Case(settings, BackupTarget(name="disk", url=str(top / "disk"), retention=ONE), contents)
-
-
-@pytest.fixture
-def fresh(template: Case, tmp_path: Path) -> Callable[..., Case]:
-    """Gives copies of the template, each in a folder of its own, with as many snapshots as wanted."""
-    made = 0
-
-    def copy(snapshots: int = 0) -> Case:
-        nonlocal made
-        made += 1
-        top = tmp_path / str(made)
-        shutil.copytree(template.settings.home, top / "home")
-        settings = template.settings.model_copy(update={"home": top / "home"})
-        case = Case(settings, template.disk.model_copy(update={"url": str(top / "disk")}), template.contents)
-        for _ in range(snapshots):
-            with Library(settings) as library:
-                take_snapshot(library, case.disk)
-        return case
-
-    return copy
-
-
-def false_claims(case: Case) -> list[str]:
-    """Copies that the ledger calls verified and that are not good; and what a snapshot names and has not whole."""
-    disk = Path(case.disk.url)
-    with sqlite3.connect(case.settings.home / "library.db") as ledger:
-        claimed = {row[0] for row in ledger.execute("SELECT blake3 FROM copies WHERE state = 'verified'")}
-    ledger.close()
-    named: set[str] = set()
-    if (disk / "thatdam-backup.json").exists():
-        target = case.target()
-        for name in list_snapshots(target):
-            with open_manifest(target, name) as manifest:
-                named |= {line.blake3 for line in read_lines(manifest) if not line.missing}
-    bad = []
-    for blake3 in sorted(claimed | named):
-        path = disk / object_key(blake3)
-        if not path.exists() or digest_file(path).blake3 != blake3:
-            bad.append(blake3)
-    return bad
-
-
-def is_whole(case: Case) -> bool:
-    """Whether every original is in the library, and at the target in the newest snapshot."""
-    if sorted(path.read_bytes() for path in case.kept()) != sorted(case.contents.values()):
-        return False
-    target = case.target()
-    with open_manifest(target, find_snapshot(target, "latest")) as manifest:
-        lines = [line for line in read_lines(manifest) if line.role == "original"]
-    found = [b"".join(target.place.read(object_key(line.blake3))) for line in lines]
-    return sorted(found) == sorted(case.contents.values())
-
-
-def completes(case: Case) -> bool:
-    """Whether the next try ends with a whole snapshot, and nothing is claimed that is not so."""
-    with Library(case.settings) as library:
-        report = take_snapshot(library, case.disk)
-    return not report.missing and is_whole(case) and not false_claims(case)
-
-
-def points(seed: int, total: int, count: int) -> list[int]:
-    """Calls to strike at: spread over all of them, the last included."""
-    chance = random.Random(seed)
-    step = total / count
-    return sorted({*(max(1, int(step * n + chance.random() * step)) for n in range(count - 1)), total})
 
 
 def struck(ask: Ask, fresh: Any, work: str, seed: int, count: int, snapshots: int = 0, **fault: Any) -> Iterator[Any]:
@@ -383,103 +226,3 @@ def test_a_disk_that_really_is_full_is_told_and_goes_on_when_it_has_space(
         outcomes.append(not claimed and completes(case))
     table.rows["disk really full (tmpfs)"] = (len(outcomes), sum(outcomes))
     assert all(outcomes)
-
-
-class Faulty(BaseHTTPRequestHandler):
-    """Passes requests on to an S3 server; some it answers with an error, cuts off or drops, as ``plan`` says."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    behind = ("", 0)
-    plan: ClassVar[dict[int, str]] = {}
-    lock = Lock()
-    seen = 0
-    injected = 0
-
-    def _pass(self) -> None:
-        with Faulty.lock:
-            Faulty.seen += 1
-            fault = Faulty.plan.get(Faulty.seen) or Faulty.plan.get(-1)
-            Faulty.injected += fault is not None
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if fault == "drop":
-            self.close_connection = True
-            return
-        if fault in ("500", "503"):
-            code = {"500": "InternalError", "503": "SlowDown"}[fault]
-            self._answer(int(fault), {}, f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode())
-            return
-        onward = HTTPConnection(*Faulty.behind)
-        onward.request(self.command, self.path, body, dict(self.headers))
-        answer = onward.getresponse()
-        content = answer.read()
-        cut = fault == "cut" and self.command == "GET" and len(content) > 1
-        self._answer(answer.status, dict(answer.getheaders()), content, cut=cut)
-        onward.close()
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
-        self.send_response_only(status)
-        length = headers.get("Content-Length", str(len(content))) if self.command == "HEAD" else str(len(content))
-        for name, value in headers.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", length)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content[: len(content) // 2] if cut else content)
-        if cut:
-            self.close_connection = True
-
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def faulty_s3(s3_server: str) -> Iterator[str]:
-    """Address of a proxy in front of the S3 server."""
-    host, _, port = s3_server.removeprefix("http://").partition(":")
-    Faulty.behind, Faulty.plan, Faulty.seen, Faulty.injected = (host, int(port)), {}, 0, 0
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
-    proxy.daemon_threads = True
-    Thread(target=proxy.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{proxy.server_address[1]}"
-    proxy.shutdown()
-
-
-def test_a_server_that_fails_throttles_cuts_and_drops_is_survived_or_told(
-    table: Table, fresh: Any, s3_server: str, faulty_s3: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import s3fs
-
-    monkeypatch.setattr(RemotePlace, "pause_s", 0.01)
-    chance = random.Random(11)
-    count = good = 0
-    for number in range(7):
-        case: Case = fresh()
-        bucket = f"faulty-{number}"
-        s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=s3_server).mkdir(bucket)
-        case.settings = case.settings.model_copy(
-            update={"s3_endpoint": faulty_s3, "s3_key": "key", "s3_secret": "secret"}
-        )
-        case.disk = case.disk.model_copy(update={"url": f"s3://{bucket}/backup"})
-        dead = number == 6
-        Faulty.seen = Faulty.injected = 0
-        kinds = ("500", "503", "drop", "cut")
-        Faulty.plan = {chance.randrange(4, 110): chance.choice(kinds) for _ in range(9)} if not dead else {-1: "500"}
-        told = True
-        try:
-            with Library(case.settings) as library:
-                take_snapshot(library, case.disk)
-        except ThatdamError as error:
-            told = isinstance(error, (OfflineError, StoreError)) and "does not answer" in str(error)
-        count += min(Faulty.injected, 9)
-        Faulty.plan = {}
-        with Library(case.settings) as library:
-            again = take_snapshot(library, case.disk)
-            target = open_target(case.settings, case.disk, library.ledger)
-            sound = not audit_target(library, target, share=1.0).wrong
-        good += min(Faulty.injected, 9) * (told and not again.missing and is_whole(case) and sound)
-    table.rows["S3 fails, throttles, cuts off or drops"] = (count, good)
-    assert count == good > 30

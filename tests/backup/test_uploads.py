@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import S3_SERVERS
-from thatdam_pipelines.backup import bucket_place
+from thatdam_pipelines.backup import bucket_place, remote_place
 from thatdam_pipelines.backup.bucket_place import BucketPlace
 from thatdam_pipelines.backup.pace import Pace
 from thatdam_pipelines.errors import ChangedError, MediaError, OfflineError
@@ -184,3 +185,14 @@ def test_where_the_server_lists_no_uploads_they_begin_anew(
     with refused(monkeypatch, "list_multipart_uploads", *error):
         assert place.add(clip, KEY) == digest_file(clip) and place.clean() == 0
     assert place.numbers == [1, 2, 3, 4, 5] and place.content() == clip.read_bytes()
+
+
+def test_a_server_that_takes_no_more_bytes_is_told_and_not_waited_for_without_end(
+    s3_settings: Settings, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_place, "SLOWEST_BYTES_PER_S", 2**40)
+    monkeypatch.setattr(Counting, "time_limit_s", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(OfflineError, match="it took too long"):
+            Counting(s3_settings.model_copy(update={"s3_endpoint": endpoint})).send_part(KEY, "1", 1, clip.read_bytes())

@@ -56,8 +56,9 @@ class Copying:
         known_bytes = 0
         for source in contents:
             size = there.get(str(source.blake3))
-            if size == source.size_bytes and states.get(str(source.blake3)) == "verified":
-                known_bytes += size
+            fits = size is not None and self._target.place.fits(size, source.size_bytes)
+            if fits and states.get(str(source.blake3)) == "verified":
+                known_bytes += source.size_bytes
             else:
                 unknown.append((source, size is not None))
         self.known_files += len(contents) - len(unknown)
@@ -71,8 +72,7 @@ class Copying:
         """Have a content at the target, proven. True: copied now; False: it was there; else what is wrong with it."""
         blake3 = str(source.blake3)
         if is_there:
-            found = self._target.digest(blake3)
-            if found is not None and found.blake3 == blake3:
+            if self._target.holds(blake3):
                 return False
             self._target.set_aside(blake3)
         problem = None

@@ -59,6 +59,10 @@ class DiskPlace:
             except FileNotFoundError:
                 return None
 
+    def fits(self, stored_bytes: int, size_bytes: int) -> bool:
+        """Whether what takes so many bytes there can be a content of that size."""
+        return stored_bytes == size_bytes
+
     def list(self, folder: str) -> Iterator[tuple[str, int, float]]:
         """Name, size in bytes and modification time (s since 1970) of the files in a folder."""
         with self._working(folder):

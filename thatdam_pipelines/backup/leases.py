@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thatdam_pipelines.backup.targets import Target
-from thatdam_pipelines.errors import StoreError, ThatdamError
+from thatdam_pipelines.errors import DamagedError, StoreError, ThatdamError
 
 FOLDER = "leases"
 EXPIRES_S = 6 * 3600.0
@@ -88,7 +88,7 @@ def _living(target: Target) -> list[str]:
             holder = json.loads(b"".join(target.place.read(f"{FOLDER}/{name}")))
         except FileNotFoundError:
             continue
-        except ValueError:
+        except (ValueError, DamagedError):
             holder = {}
         if _is_dead(holder):
             target.place.remove(f"{FOLDER}/{name}")

@@ -18,7 +18,8 @@ from thatdam_pipelines.settings import Settings
 PART_BYTES = 16 * 2**20
 """Larger files are sent in parts of this size, and read so many bytes at a time."""
 _ATTEMPTS = 5
-_SLOWEST_BYTES_PER_S = 16 * 2**10
+SLOWEST_BYTES_PER_S = 16 * 2**10
+"""A server that is slower than this is taken for one that does not answer."""
 T = TypeVar("T")
 
 
@@ -56,6 +57,10 @@ class RemotePlace:
             return int(self._ask(key, "info", self._path(key))["size"])
         except FileNotFoundError:
             return None
+
+    def fits(self, stored_bytes: int, size_bytes: int) -> bool:
+        """Whether what takes so many bytes there can be a content of that size."""
+        return stored_bytes == size_bytes
 
     def list(self, folder: str) -> Iterator[tuple[str, int, float]]:
         """Name, size in bytes and modification time (s since 1970) of the objects in a folder."""
@@ -182,7 +187,7 @@ class RemotePlace:
         # A server that takes no more bytes and says nothing would be waited for without end.
         if not getattr(self._files(), "async_impl", False):
             return {}
-        return {"timeout": self.time_limit_s + size_bytes / _SLOWEST_BYTES_PER_S}
+        return {"timeout": self.time_limit_s + size_bytes / SLOWEST_BYTES_PER_S}
 
     def _trying(self, key: str, request: Callable[[], T]) -> T:
         """A request, sent again with growing pauses when the server fails or asks for patience."""

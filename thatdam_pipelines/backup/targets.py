@@ -3,69 +3,56 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from thatdam_pipelines.backup.bucket_place import BucketPlace
 from thatdam_pipelines.backup.disk_place import DiskPlace
+from thatdam_pipelines.backup.encrypted_place import EncryptedPlace
+from thatdam_pipelines.backup.keys import Key, read_key
 from thatdam_pipelines.backup.pace import Pace
+from thatdam_pipelines.backup.place import Place
 from thatdam_pipelines.backup.remote_place import RemotePlace
-from thatdam_pipelines.errors import OfflineError, SettingsError, StoreError
+from thatdam_pipelines.errors import DamagedError, OfflineError, SettingsError, StoreError
 from thatdam_pipelines.library.checksum import Digest, Hasher
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.settings import BackupTarget, Settings
 
 MARKER = "thatdam-backup.json"
-FORMAT = 1
-
-
-class Place(Protocol):
-    """Files of a target by key: a folder or a server."""
-
-    url: str
-    workers: int
-
-    def exists(self) -> bool: ...
-    def is_empty(self) -> bool: ...
-    def create(self) -> None: ...
-    def size(self, key: str) -> int | None: ...
-    def list(self, folder: str) -> Iterator[tuple[str, int, float]]: ...
-    def read(self, key: str) -> Iterator[bytes]: ...
-    def add(self, source: Path, key: str, blake3: str | None = None) -> Digest: ...
-    def write(self, key: str, content: bytes) -> None: ...
-    def remove(self, key: str) -> None: ...
-    def move(self, key: str, to: str) -> None: ...
-    def flush(self) -> None: ...
-    def clean(self, *, dry_run: bool = False) -> int: ...
+FORMAT = 2
+"""That of encrypted targets; others are 1."""
 
 
 class Target:
     """An open target that was found to be itself.
 
     Args:
+        root: Where it is. Its marker is read there as it is.
+        place: The same, or the same behind encryption.
         target_id: Identity, as the target's marker has it.
     """
 
-    def __init__(self, wanted: BackupTarget, place: Place, target_id: str) -> None:
+    def __init__(self, wanted: BackupTarget, root: Place, place: Place, target_id: str) -> None:
         self.wanted = wanted
         self.name = wanted.name
         self.place = place
         self.target_id = target_id
+        self._root = root
 
     @property
     def is_local(self) -> bool:
-        return isinstance(self.place, DiskPlace)
+        return isinstance(self._root, DiskPlace)
 
     @property
     def volume(self) -> str:
         """What it shares its fate with: as set, or its disk, or its server."""
         if self.wanted.volume:
             return self.wanted.volume
-        if isinstance(self.place, DiskPlace):
-            return disk_of(self.place.root)
+        if isinstance(self._root, DiskPlace):
+            return disk_of(self._root.root)
         return self.place.url.partition("://")[2].partition("/")[0]
 
     @property
@@ -78,16 +65,18 @@ class Target:
         Raises:
             OfflineError: It is not.
         """
-        found = _read_marker(self.place)
-        if found != self.target_id:
-            raise _absent(self.place.url) if found is None else _another(self.name, self.place.url, found)
+        found = _read_marker(self._root)
+        if found is None:
+            raise _absent(self.place.url)
+        if found.target_id != self.target_id:
+            raise _another(self.name, self.place.url, found.target_id)
 
     def digest(self, blake3: str) -> Digest | None:
         """The checksums of an object, read back whole; None when there is none.
 
         Raises:
             OfflineError: The target cannot be reached.
-            StoreError: The object cannot be read.
+            StoreError: The object cannot be read: a disk's error, or encryption shows that it is damaged.
         """
         hasher = Hasher()
         try:
@@ -96,6 +85,19 @@ class Target:
         except FileNotFoundError:
             return None
         return hasher.digest()
+
+    def holds(self, blake3: str) -> bool:
+        """Whether the content is there, read back whole and found to be good.
+
+        Raises:
+            OfflineError: The target cannot be reached.
+            StoreError: The object cannot be read.
+        """
+        try:
+            found = self.digest(blake3)
+        except DamagedError:
+            return False
+        return found is not None and found.blake3 == blake3
 
     def set_aside(self, blake3: str) -> None:
         """Take a damaged object out of the way; it is kept for whoever wants to look at it."""
@@ -119,21 +121,25 @@ def open_target(
 
     Raises:
         OfflineError: It cannot be reached, or something else is there: an empty folder, another disk.
+        SettingsError: It is encrypted and the key is missing or another; or it is not, and a key is set.
         StoreError: It does not work.
     """
-    place = _place(settings, wanted)
-    key = f"backup_target:{wanted.name}"
-    known = ledger.get_setting(key) if ledger is not None else None
+    root = _place(settings, wanted)
+    key = read_key(wanted.key_file) if wanted.key_file is not None else None
+    setting = f"backup_target:{wanted.name}"
+    known = ledger.get_setting(setting) if ledger is not None else None
     if create and known is None:
-        _begin(place)
-    found = _read_marker(place) if place.exists() else None
+        _begin(root, key)
+    found = _read_marker(root) if root.exists() else None
     if found is None:
-        raise _absent(place.url)
-    if known is not None and found != known:
-        raise _another(wanted.name, place.url, found)
+        raise _absent(root.url)
+    if known is not None and found.target_id != known:
+        raise _another(wanted.name, root.url, found.target_id)
+    _require_key(wanted, found, key)
     if known is None and ledger is not None:
-        ledger.set_setting(key, found)
-    return Target(wanted, place, found)
+        ledger.set_setting(setting, found.target_id)
+    place = EncryptedPlace(root, key, settings.work_dir / "encrypted") if key is not None else root
+    return Target(wanted, root, place, found.target_id)
 
 
 def target_named(settings: Settings, name: str) -> BackupTarget:
@@ -165,7 +171,19 @@ def _place(settings: Settings, wanted: BackupTarget) -> Place:
     return (BucketPlace if wanted.url.startswith("s3://") else RemotePlace)(wanted.url, settings, pace)
 
 
-def _begin(place: Place) -> None:
+@dataclass(frozen=True)
+class _Marker:
+    """What a target says of itself in plain text.
+
+    Args:
+        encrypted_for: Public key of an encrypted target, ``age1...``; None when it is not encrypted.
+    """
+
+    target_id: str
+    encrypted_for: str | None
+
+
+def _begin(place: Place, key: Key | None) -> None:
     if not place.exists():
         place.create()
     if _read_marker(place) is not None:
@@ -174,25 +192,40 @@ def _begin(place: Place) -> None:
         raise StoreError(
             place.url, "it has other files in it and is no backup target", "Name an empty folder, or one below it."
         )
-    marker = {"thatdam": "backup target", "format": FORMAT, "target_id": secrets.token_hex(16)}
+    marker: dict[str, Any] = {"thatdam": "backup target", "format": 1, "target_id": secrets.token_hex(16)}
+    if key is not None:
+        marker |= {"format": FORMAT, "encrypted_for": key.public}
     place.write(MARKER, json.dumps(marker | {"created_utc": datetime.now(UTC).isoformat()}, indent=2).encode())
 
 
-def _read_marker(place: Place) -> str | None:
+def _read_marker(place: Place) -> _Marker | None:
     try:
         text = b"".join(place.read(MARKER))
     except FileNotFoundError:
         return None
     try:
         marker = json.loads(text)
-        target_id, version = str(marker["target_id"]), int(marker["format"])
-    except (ValueError, KeyError, TypeError) as error:
+        found, version = _Marker(str(marker["target_id"]), marker.get("encrypted_for")), int(marker["format"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{place.url}/{MARKER}", f"it is damaged ({error})", "Put its text back; see docs/backup.md."
         ) from error
     if version > FORMAT:
         raise StoreError(place.url, "it was written by a newer thatdam", "Update thatdam.")
-    return target_id
+    return found
+
+
+def _require_key(wanted: BackupTarget, marker: _Marker, key: Key | None) -> None:
+    if marker.encrypted_for == (key.public if key is not None else None):
+        return
+    if marker.encrypted_for is None:
+        cause = "it is not encrypted, and would be in part if the key of its settings were used"
+        next_step = "Name an empty folder to begin an encrypted target, or take key_file out of its settings."
+    else:
+        given = "no key is given" if key is None else f"the key in {wanted.key_file} is {key.public}"
+        cause = f"it is encrypted for the key {marker.encrypted_for}, and {given}: nothing in it can be read"
+        next_step = "Set the file of that key as key_file, or give it with --key; see docs/backup.md."
+    raise SettingsError(f"backup target {wanted.name}", cause, next_step)
 
 
 def _absent(url: str) -> OfflineError:

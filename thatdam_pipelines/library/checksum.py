@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -142,29 +142,40 @@ def digest_open(
     write: Callable[[bytes], None] | None = None,
     observer: Observer | None = None,
 ) -> Digest:
-    """The checksums of an open file from its start; each block is also given to ``write`` and ``observer``.
+    """The checksums of an open file from where it stands; each block is also given to ``write`` and ``observer``.
 
     Raises:
         ChangedError: The file changed while it was read.
         MediaError: It cannot be read.
     """
-    before = os.fstat(descriptor)
     hasher = Hasher()
     if observer is not None:
         observer.begin()
-    # A file that keeps growing is read to its first size and then found changed.
-    left = before.st_size
-    while left > 0 and (block := _read(descriptor, min(left, BLOCK_BYTES), path)):
+    for block in read_blocks(descriptor, path):
         hasher.update(block)
-        left -= len(block)
         if observer is not None:
             observer.update(block)
         if write is not None:
             write(block)
+    return hasher.digest()
+
+
+def read_blocks(descriptor: int, path: Path) -> Iterator[bytes]:
+    """The content of an open file in blocks of at most 4 MiB.
+
+    Raises:
+        ChangedError: The file changed while it was read; after the last block.
+        MediaError: It cannot be read.
+    """
+    before = os.fstat(descriptor)
+    # A file that keeps growing is read to its first size and then found changed.
+    left = before.st_size
+    while left > 0 and (block := _read(descriptor, min(left, BLOCK_BYTES), path)):
+        left -= len(block)
+        yield block
     after = os.fstat(descriptor)
     if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise changed(path)
-    return hasher.digest()
 
 
 def unreadable(path: Path, error: OSError) -> MediaError:
