@@ -15,6 +15,7 @@ from thatdam_pipelines.media.facts import Probe, plain
 from thatdam_pipelines.media.ffmpeg import ffmpeg_exe
 from thatdam_pipelines.media.probe import Limits, probe_file
 from thatdam_pipelines.media.recorded import recorded
+from thatdam_pipelines.media.sidecars import read_sidecars
 from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
 from thatdam_pipelines.settings import Settings
 
@@ -35,7 +36,8 @@ def probe_batch(
 ) -> StageReport:
     """Probe what is not yet probed of a batch; sidecars are left out.
 
-    Facts of the report: ``hours`` of footage, ``kinds`` (files by kind), ``warnings`` (files with any).
+    What XMP sidecars say of them is proposed to the ledger. Facts of the report: ``hours`` of footage, ``kinds`` (files
+    by kind), ``warnings`` (files with any), ``unread_sidecars`` (why).
 
     Raises:
         OfflineError: The media store cannot be reached.
@@ -54,11 +56,13 @@ def probe_batch(
         retry=retry,
         progress=progress,
     )
+    unread = read_sidecars(library, batch_id)
     probes = library.tables.read(PROBES, batch_id)
     facts = {
         "hours": float(probes["duration_s"].sum() or 0) / 3600,
         "kinds": dict(probes.group_by("kind").len().sort("kind").iter_rows()),
         "warnings": probes.filter(pl.col("warnings").list.len() > 0).height,
+        "unread_sidecars": unread,
     }
     return dataclasses.replace(report, facts=facts)
 
