@@ -202,6 +202,8 @@ def verify(
             typer.echo(f"wrong      {shown(one['path'])}: {one['reason']} ({then})")
         for path in report.away:
             typer.echo(f"away       {shown(path)}: its disk cannot be reached")
+        for problem in report.unwritten:
+            typer.echo(f"no ASC MHL {shown(problem)}")
         said = f"{report.files} originals ({_size(report.bytes)}) read, {len(report.wrong)} wrong"
         out.print(f"{said}, {len(report.wrong) - report.unhealed} healed", highlight=False)
     if report.unhealed:

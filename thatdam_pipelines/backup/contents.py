@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from thatdam_pipelines.backup.manifest import Role
+from thatdam_pipelines.backup.store_history import history_keys
 from thatdam_pipelines.errors import MediaError, StoreError
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.files import escape_name, unescape_name
@@ -70,6 +71,8 @@ def originals(library: Library) -> Iterator[Source]:
                 yield Source(_path_of(*first), "original", media_id, blake3, size_bytes, *first)
         for place, in_store in sorted(manifests):
             yield Source(_path_of(place, in_store), "original", None, None, 0, place, in_store)
+        for key in history_keys(library, batch_id):
+            yield Source(_path_of(key, True), "original", None, None, 0, key, True)
 
 
 def derived(library: Library) -> Iterator[Source]:

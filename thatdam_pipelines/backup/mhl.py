@@ -32,7 +32,7 @@ _NOT_IN_XML = re.compile("[^\t\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[\w./ ,=@~+-]")
 
 
-def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[str], comment: str) -> None:
+def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[str] | None, comment: str) -> None:
     """Append a generation with ``records`` to the history of ``folder``, or begin one.
 
     Directory hashes are those of what is recorded. A path that XML cannot hold is ignored by the history. A kill leaves
@@ -41,7 +41,8 @@ def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[
     Args:
         folder: The copy of a card.
         records: Files that were read back there.
-        folders: Every folder below it, relative to it.
+        folders: Every folder below it, relative to it. None: the records are a part of what is there, and say nothing
+            of folders.
         comment: Goes into the generation.
 
     Raises:
@@ -54,8 +55,12 @@ def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[
         before = {path: path.stat().st_mtime_ns for path in stage.rglob("*") if path.is_file()}
         history = load_history(stage)
         with as_media_error(folder):
-            session = _session(history, {path for path in (*held, *folders) if not is_sayable(path)})
-            _append(session, stage, held, [name for name in folders if not is_history(name)])
+            session = _session(history, {path for path in (*held, *(folders or ())) if not is_sayable(path)})
+            if folders is None:
+                for name in filter(is_sayable, held):
+                    _append_file(session, stage, held[name])
+            else:
+                _append(session, stage, held, [name for name in folders if not is_history(name)])
             _commit(session, comment)
         written = [path for path in stage.rglob("*") if path.is_file() and path.name != CHAIN and path not in before]
         chains = list(stage.rglob(CHAIN))

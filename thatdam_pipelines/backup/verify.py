@@ -13,14 +13,16 @@ from thatdam_pipelines.backup.audit import Progress, remember, where_good
 from thatdam_pipelines.backup.contents import Source
 from thatdam_pipelines.backup.reading_order import ReadingOrder
 from thatdam_pipelines.backup.restore import fetch
+from thatdam_pipelines.backup.store_history import continue_histories
 from thatdam_pipelines.backup.targets import Target
 from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
-from thatdam_pipelines.library.checksum import read_back
+from thatdam_pipelines.library.checksum import Digest, read_back
 from thatdam_pipelines.library.copies import LIBRARY, Copy
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
 
 _RECORD_AT_ONCE = 100
+_APPEND_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class VerifyReport:
         wrong: Originals that changed or are missing, each with path, media_id, reason, where a good copy is, and
             whether it was healed.
         away: Originals by reference whose disk cannot be reached now: nothing is known against them.
+        unwritten: ASC MHL histories that could not be continued with what was re-read, with the reason.
     """
 
     files: int
@@ -38,6 +41,7 @@ class VerifyReport:
     elapsed_s: float
     wrong: list[dict[str, Any]] = field(default_factory=list)
     away: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
     @property
     def unhealed(self) -> int:
@@ -71,12 +75,14 @@ def verify_originals(
     wrong: list[dict[str, Any]] = []
     away: list[str] = []
     found: list[Copy] = []
+    sound: dict[str, Digest] = {}
+    unwritten: list[str] = []
     files = size = 0
     try:
         for source in order:
             if size >= budget and share < 1:
                 break
-            reason = _what_is_wrong(library, source, away)
+            reason = _what_is_wrong(library, source, away, sound)
             files += 1
             size += source.size_bytes
             if reason is None and source.path in away:
@@ -90,17 +96,21 @@ def verify_originals(
             if len(found) >= _RECORD_AT_ONCE:
                 copies.record(found)
                 found = []
+            if len(sound) >= _APPEND_AT_ONCE:
+                unwritten += continue_histories(library, sound)
+                sound.clear()
             if progress is not None:
                 progress(size, max(int(budget), size), source.path)
     finally:
         order.close()
         copies.record(found)
+    unwritten += continue_histories(library, sound)
     listed = [{"what": one["path"], "reason": one["reason"]} for one in wrong if not one["healed"]]
     remember(library, "verify", LIBRARY, LIBRARY, started, files, size, listed)
-    return VerifyReport(files, size, time.monotonic() - began, wrong, away)
+    return VerifyReport(files, size, time.monotonic() - began, wrong, away, unwritten)
 
 
-def _what_is_wrong(library: Library, source: Source, away: list[str]) -> str | None:
+def _what_is_wrong(library: Library, source: Source, away: list[str], sound: dict[str, Digest]) -> str | None:
     try:
         if source.in_store:
             digest = library.store.digest(source.place)
@@ -116,6 +126,8 @@ def _what_is_wrong(library: Library, source: Source, away: list[str]) -> str | N
         return error.cause
     if digest.blake3 != source.blake3:
         return f"it changed: its BLAKE3 is {digest.blake3[:16]}, it was {str(source.blake3)[:16]}"
+    if source.in_store:
+        sound[source.place] = digest
     return None
 
 

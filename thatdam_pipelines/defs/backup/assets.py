@@ -10,6 +10,7 @@ from thatdam_pipelines.backup.audit import audit_target, drill
 from thatdam_pipelines.backup.prune import prune
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
+from thatdam_pipelines.backup.verify import verify_originals
 from thatdam_pipelines.defs.backup.checks import (
     OF_AUDIT,
     OF_BACKUPS,
@@ -23,6 +24,7 @@ from thatdam_pipelines.defs.backup.checks import (
 from thatdam_pipelines.defs.report import markdown_table
 from thatdam_pipelines.defs.stages import LOG_EVERY_S, RUN_PROBLEMS
 from thatdam_pipelines.errors import ThatdamError
+from thatdam_pipelines.library.copies import LIBRARY
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.settings import BackupTarget
 
@@ -66,16 +68,34 @@ def backups(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library
 
 @dg.asset(deps=["backups"], kinds={"file", "s3"}, check_specs=specs("backup_audit", OF_AUDIT), **_SHARED)
 def backup_audit(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
-    """A share of every target re-read, the longest unread first, so that all is read within THATDAM_AUDIT_DAYS."""
+    """A share of every target and of the originals re-read, so that all of it is read within THATDAM_AUDIT_DAYS.
+
+    What was read longest ago comes first. Originals that are as they were get a generation in their ASC MHL history.
+    """
     done, failed = _at_each(
         context,
         library,
         lambda wanted, progress: audit_target(library, _opened(library, wanted), progress=progress).as_dict(),
     )
+    try:
+        done.append(_originals(context, library))
+    except ThatdamError as error:
+        context.log.error(str(error))
+        failed.append(f"{LIBRARY}: {error}")
     return dg.MaterializeResult(
         metadata=_metadata(context, done, ("target", "files", "bytes", "overdue", "elapsed_s")),
         check_results=[told("copies_sound", failed + _wrong(done)), not_overdue(library)],
     )
+
+
+def _originals(context: dg.AssetExecutionContext, library: Library) -> dict[str, Any]:
+    """Re-read tonight's share of the originals; what was found, as of a target."""
+    share = min(1.0, 1 / library.settings.audit_days)
+    report = verify_originals(library, share=share, progress=_logged(context, LIBRARY))
+    for problem in report.unwritten:
+        context.log.warning(f"ASC MHL not continued: {problem}")
+    wrong = [{"what": one["path"], "reason": one["reason"], "good copy": one["good copy"]} for one in report.wrong]
+    return report.as_dict() | {"target": LIBRARY, "overdue": 0, "wrong": wrong}
 
 
 @dg.asset(deps=["backups"], kinds={"file", "s3"}, check_specs=specs("restore_drill", OF_DRILL), **_SHARED)

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from thatdam_pipelines.backup.store_history import begin_history
 from thatdam_pipelines.defs.checks import (
     CARD_AS_LISTED,
     EVERY_FILE_DONE,
@@ -48,4 +49,5 @@ def raw_media(
         if not listed.passed:
             context.log.error(f"The card is not what its own hash list says: {listed.description}")
         checks = [originals_verified(library, batch_id), listed, every_file_done(report)]
-        return materialized(context, library, report, checks)
+        history = begin_history(library, batch_id)
+        return materialized(context, library, report, checks, {"ASC MHL": history})
