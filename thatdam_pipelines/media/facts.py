@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from thatdam_pipelines.library.curation import Change
+
 
 @dataclass
 class StreamFacts:
@@ -31,7 +33,11 @@ class StreamFacts:
 
 @dataclass
 class Probe:
-    """What a media file is; the columns of table ``probes``, where they are described, and its streams."""
+    """What a media file is; the columns of table ``probes``, where they are described, and its streams.
+
+    Args:
+        said: What people and programs wrote into it, for the ledger.
+    """
 
     kind: str
     container: str
@@ -77,10 +83,11 @@ class Probe:
     has_audio: bool = False
     warnings: list[str] = field(default_factory=list)
     streams: list[StreamFacts] = field(default_factory=list)
+    said: Change | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of ``probes``, without the columns a stage fills in."""
-        return {name: value for name, value in vars(self).items() if name != "streams"}
+        return {name: value for name, value in vars(self).items() if name not in ("streams", "said")}
 
     def stream_rows(self) -> list[dict[str, Any]]:
         """The rows of ``streams``, without the columns a stage fills in."""

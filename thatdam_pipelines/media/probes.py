@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from thatdam_pipelines.library.curation_rows import Author
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.manifests import Manifest
 from thatdam_pipelines.library.recipes import Recipe
@@ -52,7 +53,7 @@ def probe_batch(
         done_by=PROBES,
         jobs=_jobs(library, batch_id),
         work=_probe,
-        finish=lambda job, probe: _rows(probe, manifests.get(job.media_id)),
+        finish=lambda job, probe: _rows(library, job, probe, manifests.get(job.media_id)),
         retry=retry,
         progress=progress,
     )
@@ -89,7 +90,11 @@ def _probe(order: _Order) -> Probe:
         return probe_file(path, order.found.name, order.limits)
 
 
-def _rows(probe: Probe, manifest: Manifest | None) -> Rows:
+def _rows(library: Library, job: Job, probe: Probe, manifest: Manifest | None) -> Rows:
+    if probe.said is not None:
+        # Before the row: a file that has one is not read again.
+        by = Author.now(job.name, "embedded")
+        library.ledger.curation.propose({job.media_id: probe.said}, by, free_tags=library.settings.free_tags)
     if manifest is not None:
         _add_what_was_recorded(probe, manifest)
     return {PROBES.name: [probe.row()], STREAMS.name: probe.stream_rows()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.containers import BoundedFile, reading
+from thatdam_pipelines.media.embedded import embedded_change
 from thatdam_pipelines.media.exif import CLOCKWISE, ORIENTATION, describe_from, describe_still, size_of
 from thatdam_pipelines.media.facts import Probe, StreamFacts
 from thatdam_pipelines.media.kinds import HEAD_BYTES, RAW_EXTENSIONS, extension_of, signature_of
@@ -84,6 +85,8 @@ def probe_still(file: BoundedFile, name: str, max_pixels: int) -> Probe:
             describe_still(probe, Tiff(file.read_at))
         elif isinstance(exif, bytes):
             describe_still(probe, tiff_of(exif))
+        probe.said, problems = embedded_change(image, name)
+        probe.warnings += problems
         if image.format in _TURNED or probe.rotation_deg is None:
             probe.rotation_deg = 0
         if image.format in _ANIMATED and getattr(image, "is_animated", False):
