@@ -21,10 +21,12 @@ ONE = Retention(keep_last=1, keep_daily=0, keep_weekly=0, keep_monthly=0)
 
 
 @pytest.fixture(scope="session")
-def table() -> Iterator[Table]:
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    """Printed when all is done, captured output or not."""
     kept = Table()
     yield kept
-    sys.__stderr__.write(f"\n{kept}\n")  # type: ignore[union-attr]
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        sys.stderr.write(f"\n{kept}\n")
     if len(kept.rows) == KINDS:
         assert sum(count for count, _ in kept.rows.values()) >= LEAST
 
