@@ -111,7 +111,7 @@ class _Found:
         self._database = sqlite3.connect("")
         for table in ("named (blake3 TEXT PRIMARY KEY, media_id)", "freed (blake3 TEXT PRIMARY KEY, media_id)"):
             self._database.execute(f"CREATE TABLE {table} WITHOUT ROWID")
-        self._database.execute("CREATE TABLE doomed (blake3 TEXT, size_bytes INTEGER)")
+        self._database.execute("CREATE TABLE doomed (blake3 TEXT, media_id TEXT, size_bytes INTEGER)")
         self.last = 0
         self.first_last: list[str] = []
 
@@ -129,19 +129,19 @@ class _Found:
         row = self._database.execute("SELECT media_id FROM freed WHERE blake3 = ?", (blake3,)).fetchone()
         return row[0] if row else None
 
-    def doom(self, blake3: str, size_bytes: int) -> None:
-        self._database.execute("INSERT INTO doomed VALUES (?, ?)", (blake3, size_bytes))
+    def doom(self, blake3: str, media_id: str | None, size_bytes: int) -> None:
+        self._database.execute("INSERT INTO doomed VALUES (?, ?, ?)", (blake3, media_id, size_bytes))
 
     def keep_last(self, blake3: str) -> None:
         self.last += 1
         if len(self.first_last) < _NAMED_AT_MOST:
             self.first_last.append(blake3)
 
-    def doomed(self) -> Iterator[list[str]]:
-        """The contents that can go, in lists of some."""
-        rows = self._database.execute("SELECT blake3 FROM doomed ORDER BY rowid")
+    def doomed(self) -> Iterator[dict[str, str | None]]:
+        """The contents that can go, some at a time, each with the original that it is."""
+        rows = self._database.execute("SELECT blake3, media_id FROM doomed ORDER BY rowid")
         while some := rows.fetchmany(_REMOVED_AT_ONCE):
-            yield [blake3 for (blake3,) in some]
+            yield dict(some)
 
     def amount(self) -> tuple[int, int]:
         """How many contents can go, and their bytes."""
@@ -163,7 +163,7 @@ def _look_for_unnamed(library: Library, target: Target, found: _Found, grace_s: 
             if media_id is not None and not _is_elsewhere(library, target, media_id, copies):
                 found.keep_last(blake3)
             else:
-                found.doom(blake3, size)
+                found.doom(blake3, media_id, size)
 
 
 def _is_elsewhere(library: Library, target: Target, media_id: str, copies: Sequence[Copy]) -> bool:
@@ -182,7 +182,11 @@ def _is_elsewhere(library: Library, target: Target, media_id: str, copies: Seque
 
 
 def _remove(
-    library: Library, target: Target, gone: Sequence[SnapshotName], doomed: Iterable[list[str]], now: datetime
+    library: Library,
+    target: Target,
+    gone: Sequence[SnapshotName],
+    doomed: Iterable[dict[str, str | None]],
+    now: datetime,
 ) -> None:
     target.require_same()
     for name in gone:
@@ -191,7 +195,23 @@ def _remove(
             target.place.remove(f"{folder}/{name.file}")
     library.ledger.copies.prune_snapshots([name.snapshot_id for name in gone], now)
     for some in doomed:
-        # Forgotten first: what a kill leaves is read back by the next snapshot before it counts.
-        library.ledger.copies.forget(target.target_id, some)
-        for blake3 in some:
+        for blake3 in _forgotten(library, target, some):
             target.place.remove(object_key(blake3))
+
+
+def _forgotten(library: Library, target: Target, some: dict[str, str | None]) -> Iterator[str]:
+    """Forget copies, and give those that may be removed then: what a kill leaves is read back before it counts.
+
+    First forgotten, then looked: when two targets are pruned at once and each would leave a last copy to the other, at
+    least one of them sees that the other has forgotten its own.
+    """
+    before = {copy.blake3: copy for copy in library.ledger.copies.find(some) if copy.target_id == target.target_id}
+    library.ledger.copies.forget(target.target_id, some)
+    others: dict[str, list[Copy]] = {}
+    for copy in library.ledger.copies.find(some):
+        others.setdefault(copy.blake3, []).append(copy)
+    for blake3, media_id in some.items():
+        if media_id is None or _is_elsewhere(library, target, media_id, others.get(blake3, [])):
+            yield blake3
+        elif blake3 in before:
+            library.ledger.copies.record([before[blake3]])
