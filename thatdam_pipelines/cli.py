@@ -19,6 +19,7 @@ from thatdam_pipelines.album_command import album_app
 from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.curation_command import describe, rate, state
 from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.related_command import related
 from thatdam_pipelines.search_command import explain, search, sql
 from thatdam_pipelines.settings import IngestMode, get_settings
 from thatdam_pipelines.tag_command import tag_app
@@ -43,7 +44,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(tag_app, name="tag")
 app.add_typer(album_app, name="album")
 app.add_typer(xmp_app, name="xmp")
-for command in (search, sql, explain, rate, state, describe, verify):
+for command in (search, related, sql, explain, rate, state, describe, verify):
     app.command()(command)
 
 

@@ -25,6 +25,9 @@ class Level(StrEnum):
 def search(
     text: Annotated[str, typer.Argument(help="What to look for, in words.")] = "",
     image: Annotated[Path | None, typer.Option(help="Find moments that look like this picture.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="MEDIA[@TIME]", help="Find what looks like this file, or its frame at TIME s.")
+    ] = None,
     level: Annotated[Level, typer.Option(help="Search files, frames, scenes, or all of them.")] = Level.ANY,
     where: Annotated[str | None, typer.Option(help="SQL condition over the view media.")] = None,
     rating: Annotated[int | None, typer.Option(min=1, max=5, help="Only media with at least so many stars.")] = None,
@@ -39,12 +42,18 @@ def search(
     Example: `thatdam search "red circle over a green field" --where "duration_s > 5"`
     """
     from thatdam_pipelines.library.curation_ledger import Filter
+    from thatdam_pipelines.library.home import Library
+    from thatdam_pipelines.search.related import instant_of
     from thatdam_pipelines.search.search import Query, Searcher
 
     curated = Filter(
         least_rating=rating, states=(state,) if state else (), tags=tuple(tag or ()), albums=tuple(album or ())
     )
-    query = Query(text=text, image=image, level=level.value, where=where, curated=curated, limit=limit)
+    instant = None
+    if like is not None:
+        with Library(get_settings()) as library:
+            instant = instant_of(library, like)
+    query = Query(text=text, image=image, like=instant, level=level.value, where=where, curated=curated, limit=limit)
     with Searcher(get_settings()) as searcher:
         result = searcher.search(query)
     if as_json:

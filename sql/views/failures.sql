@@ -12,3 +12,4 @@ UNION ALL SELECT * FROM facts.audio_failures
 UNION ALL SELECT * FROM facts.sync_failures
 UNION ALL SELECT * FROM facts.embeddings_l1_failures
 UNION ALL SELECT * FROM facts.embeddings_l2_failures
+UNION ALL SELECT * FROM facts.fingerprints_failures

@@ -72,6 +72,15 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         set(),
         "after_new_data",
     ),
+    "fingerprints": (
+        "embeddings",
+        {"capture_sessions", "probes", "proxies"},
+        {"parquet"},
+        "ffmpeg",
+        {"every_file_done"},
+        "after_new_data",
+    ),
+    "embeddings_l3": ("embeddings", {"fingerprints"}, {"parquet"}, None, {"relations_sound"}, "after_new_data"),
     "rewraps": (
         "media",
         {"raw_media", "capture_sessions", "probes"},
@@ -101,6 +110,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
             *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"fingerprints", "embeddings_l3"},
         },
         {"duckdb"},
         None,
@@ -112,6 +122,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
             *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"fingerprints", "embeddings_l3"},
         },
         {"file", "s3"},
         None,
@@ -131,7 +142,10 @@ JOBS = {
         "light",
     ),
     "understand": (
-        {"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
+        {
+            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
+            *{"fingerprints", "embeddings_l3"},
+        },
         "heavy",
     ),
     "rewrap": ({"rewraps"}, "heavy"),

@@ -91,7 +91,7 @@ def originals_verified(library: Library, batch_id: str) -> dg.AssetCheckResult:
     ]
     unplaced = media.join(locations, on="media_id", how="anti")["name"]
     wrong += [f"{plain(name)}: has no location" for name in unplaced]
-    return _listed("originals_verified", wrong, looked_at=locations.height)
+    return listed("originals_verified", wrong, looked_at=locations.height)
 
 
 def _unproven(place: Mapping[str, Any], hashes: Mapping[str, str]) -> str | None:
@@ -128,7 +128,7 @@ def card_as_listed(library: Library, batch_id: str) -> dg.AssetCheckResult:
         f"{plain(row['source_path'])}: {row['verdict']}: {plain(row['reason'])}"
         for row in rows.filter(pl.col("verdict") != "verified").iter_rows(named=True)
     ]
-    return _listed("card_as_listed", wrong, looked_at=rows.height)
+    return listed("card_as_listed", wrong, looked_at=rows.height)
 
 
 def proxy_durations(library: Library, batch_id: str, report: StageReport) -> dg.AssetCheckResult:
@@ -147,7 +147,7 @@ def proxy_durations(library: Library, batch_id: str, report: StageReport) -> dg.
             wrong.append(f"{name}: has no proxy")
         elif duration is not None and (proxy is None or abs(proxy - duration) > max(0.5, duration / 100)):
             wrong.append(f"{name}: {duration:.2f} s, its proxy {'nothing' if proxy is None else f'{proxy:.2f} s'}")
-    return _listed("proxy_durations", wrong, looked_at=probes.height)
+    return listed("proxy_durations", wrong, looked_at=probes.height)
 
 
 def sound_healthy(library: Library, batch_id: str) -> dg.AssetCheckResult:
@@ -156,7 +156,7 @@ def sound_healthy(library: Library, batch_id: str) -> dg.AssetCheckResult:
     rows = library.tables.read(AUDIO, batch_id).join(names, on="media_id", how="left")
     faulty = rows.filter(pl.col("faults").list.len() > 0).select("name", "faults").sort("name")
     lines = [f"{plain(name)}: {', '.join(faults)}" for name, faults in faulty.iter_rows()]
-    return _listed("sound_healthy", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
+    return listed("sound_healthy", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
 
 
 def cameras_in_sync(library: Library, batch_id: str) -> dg.AssetCheckResult:
@@ -166,7 +166,7 @@ def cameras_in_sync(library: Library, batch_id: str) -> dg.AssetCheckResult:
     lines = [
         f"{media_id} with {reference_id}: {plain(reason)}" for media_id, reference_id, reason in refused.iter_rows()
     ]
-    return _listed("cameras_in_sync", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
+    return listed("cameras_in_sync", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
 
 
 def vectors_sound(library: Library, batch_id: str, table: Table) -> dg.AssetCheckResult:
@@ -183,7 +183,7 @@ def vectors_sound(library: Library, batch_id: str, table: Table) -> dg.AssetChec
             unsound = ~(np.abs(lengths - 1) <= _UNIT_TOLERANCE)
             items = _items(part.filter(pl.Series(unsound)), table)
             wrong += [f"{item}: length {length:.4f}" for item, length in zip(items, lengths[unsound], strict=True)]
-    return _listed("vectors_sound", wrong, looked_at=rows.height)
+    return listed("vectors_sound", wrong, looked_at=rows.height)
 
 
 def every_second_there(missing: Sequence[Missing], *, looked_at: int) -> dg.AssetCheckResult:
@@ -196,7 +196,7 @@ def every_second_there(missing: Sequence[Missing], *, looked_at: int) -> dg.Asse
     seconds = sum(one.seconds or 0.0 for one in missing)
     said = f"{seconds:.2f} s are missing in {len(missing)} places, the first: {lines[0]}" if lines else None
     severity = dg.AssetCheckSeverity.WARN
-    return _listed("every_second_there", lines, looked_at=looked_at, severity=severity, said=said)
+    return listed("every_second_there", lines, looked_at=looked_at, severity=severity, said=said)
 
 
 def _items(rows: pl.DataFrame, table: Table) -> list[str]:
@@ -206,10 +206,10 @@ def _items(rows: pl.DataFrame, table: Table) -> list[str]:
 def index_complete(expected: int, present: int) -> dg.AssetCheckResult:
     """Compares what the tables have for the index with what was counted in it afterwards."""
     wrong = [] if expected == present else [f"{present} entries in the index, {expected} in the tables"]
-    return _listed("index_complete", wrong, looked_at=expected)
+    return listed("index_complete", wrong, looked_at=expected)
 
 
-def _listed(
+def listed(
     name: str,
     wrong: Sequence[str],
     *,
@@ -217,6 +217,7 @@ def _listed(
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     said: str | None = None,
 ) -> dg.AssetCheckResult:
+    """The result of a check that lists what is wrong, the first of it in the UI."""
     metadata: dict[str, Any] = {"looked at": looked_at, "wrong": len(wrong)}
     if wrong:
         shown = [f"- {line}" for line in wrong[:_SHOWN]]

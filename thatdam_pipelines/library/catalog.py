@@ -38,7 +38,6 @@ from thatdam_pipelines.library.relations import (
     Statement,
     empty_relation,
     list_literal,
-    plain_columns,
     statements,
     text_literal,
 )
@@ -253,7 +252,7 @@ def _create_views(
             fresh = fresh_relation(projection, tables, covered)
             made.append(f"CREATE VIEW facts.{projection.name} AS {relation(projection, tables.root, covered, fresh)}")
     for table in TABLES.values():
-        if table.columns != plain_columns(table):
+        if "vector" in table.schema:
             vectors = vectors_relation(table, tables.root, stamps)
             made.append(f"CREATE VIEW facts.{table.name}_vectors AS {vectors}")
     for table in EXPORTS:

@@ -95,7 +95,7 @@ def compact(library: Library, *, quiet_s: float = QUIET_S) -> CompactionReport:
             if quiet or again:
                 kept = [live.segment for live in covered.live if live not in again]
                 made, unread = _merge(con, tables, projection, quiet, again, stamps)
-                _write_manifest(tables.root, projection, [*kept, *made])
+                write_manifest(tables.root, projection, [*kept, *made])
                 rewritten += sum(live.segment.rows for live in again)
                 merged[projection.name] = len(set(quiet) - set(unread))
                 damaged += [str(tables.path(projection.sources[0], batch_id)) for batch_id in unread]
@@ -215,15 +215,16 @@ def _write_segment(
     return Segment(name, int(rows), held)
 
 
-def _write_manifest(root: Path, projection: Projection, segments: Sequence[Segment]) -> None:
+def write_manifest(root: Path, projection: Projection, segments: Sequence[Segment]) -> None:
     """Name these segments from now on. Segments that were named before are kept a while, counted from now."""
     before = load_segments(root, projection)
     manifest = {"version": projection.version, "segments": [asdict(segment) for segment in segments]}
     with replacing(manifest_path(root, projection)) as part:
         part.write_text(json.dumps(manifest), encoding="utf-8")
     for segment in before:
-        if segment not in segments:
-            os.utime(segment_folder(root, projection) / segment.file)
+        path = segment_folder(root, projection) / segment.file
+        if segment not in segments and path.exists():
+            os.utime(path)
 
 
 @contextlib.contextmanager

@@ -42,8 +42,8 @@ def list_literal(values: Iterable[object]) -> str:
 
 
 def plain_columns(table: Table) -> tuple[Column, ...]:
-    """The columns of ``table`` that analytics read: all but vectors, which are as large as everything else together."""
-    return tuple(column for column in table.columns if column.name != "vector")
+    """The columns of ``table`` that analytics read: all but vectors and bytes, larger than all else together."""
+    return tuple(column for column in table.columns if column.name != "vector" and column.dtype != pl.Binary)
 
 
 def empty_relation(columns: Sequence[Column]) -> str:

@@ -393,6 +393,63 @@ AUDIO_RANGES = Table(
     ),
 )
 
+FINGERPRINTS = Table(
+    "fingerprints",
+    "fingerprints",
+    "What copies of a file are found by, and the facts that relate it to others.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("kind", pl.String, "video, audio or image.", required=True),
+        Column("duration_s", pl.Float64, "Duration; null for stills."),
+        Column("pixels", pl.Int64, "Pixels of a picture of the original; null for sound."),
+        Column("size_bytes", pl.Int64, "Size of the original.", required=True),
+        Column("camera", pl.String, "Maker, model and serial number, as far as the file says."),
+        Column("shot_utc", UTC, "When it was shot: by its recorder's clock, else as the file says."),
+        Column("latitude_deg", pl.Float64, "GPS latitude, WGS 84."),
+        Column("longitude_deg", pl.Float64, "GPS longitude, WGS 84."),
+        Column("group_id", pl.String, "What was recorded together with it."),
+        Column("group_camera", pl.String, "Camera of the group that recorded it."),
+        Column("look_times", pl.Binary, "Times of the looks: little-endian uint32, ms.", required=True),
+        Column("looks", pl.Binary, "Luma of 8 x 6 cells of each, one byte a cell.", required=True),
+        Column("frame_times", pl.Binary, "Times of the small frames: little-endian uint32, ms.", required=True),
+        Column("frames", pl.Binary, "Luma of 48 x 27 pixels of each, one byte a pixel.", required=True),
+        Column("sound_times", pl.Binary, "Times of the sound's landmarks: little-endian uint32, 32 ms.", required=True),
+        Column("sound_keys", pl.Binary, "Landmarks: little-endian uint32.", required=True),
+    ),
+)
+
+RELATIONS = Table(
+    "relations",
+    "embeddings_l3",
+    "Pairs of files that have to do with each other. A pair is found by whichever batch was looked at second.",
+    ("media_id", "other_id", "relation"),
+    (
+        Column("media_id", pl.String, "The copy; of a pair without a direction, the lesser media_id.", required=True),
+        Column("batch_id", pl.String, "Batch in whose run it was found.", required=True),
+        _RECIPE,
+        Column("other_id", pl.String, "The source; of a pair without a direction, the greater media_id.", True),
+        Column(
+            "relation",
+            pl.String,
+            "near_duplicate, derived_from, same_scene, same_place, same_take or same_session.",
+            required=True,
+        ),
+        Column("score", pl.Float64, "How sure, 0 to 1.", required=True),
+        Column("method", pl.String, "What said so: picture, sound, look, position, recorder, clock.", required=True),
+        Column("start_s", pl.Float64, "Begin of the stretch of media_id that it is about."),
+        Column("end_s", pl.Float64, "Its end."),
+        Column("other_start_s", pl.Float64, "Begin of the stretch of other_id."),
+        Column("other_end_s", pl.Float64, "Its end."),
+        Column("offset_s", pl.Float64, "Time in other_id of time 0 of media_id."),
+        Column("speed", pl.Float64, "Seconds of other_id a second of media_id."),
+        Column("mirrored", pl.Boolean, "Left and right are swapped."),
+        Column("part", pl.List(pl.Float64), "Part of other_id's picture shown: left, top, width, height, 0 to 1."),
+        Column("operations", pl.List(pl.String), "What was done: transcode, trim, crop, mirror, speed, mute."),
+    ),
+)
 
 CAPTURE_SEGMENTS = Table(
     "capture_segments",
@@ -512,6 +569,7 @@ AUDIO_FAILURES = _failures("audio")
 SYNC_FAILURES = _failures("sync")
 EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
 EMBEDDINGS_L2_FAILURES = _failures("embeddings_l2")
+FINGERPRINTS_FAILURES = _failures("fingerprints")
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -537,6 +595,9 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS_L2,
         EMBEDDINGS_L2_FAILURES,
         TAGS,
+        FINGERPRINTS,
+        FINGERPRINTS_FAILURES,
+        RELATIONS,
         CAPTURE_SEGMENTS,
         SYNCS,
         SYNC_FAILURES,

@@ -13,6 +13,7 @@ Stamp = tuple[int, int, int]
 """What tells one version of a file from another: size in bytes, modification time in ns, inode."""
 
 _SUFFIX = ".parquet"
+_LARGE_ROWS = 8
 
 
 class Tables:
@@ -80,7 +81,9 @@ class Tables:
         if self._holds(table, batch_id, frame):
             return False
         with replacing(path) as part:
-            frame.write_parquet(part, compression="zstd")
+            # Where rows are large, one is read without the others.
+            rows_in_group = _LARGE_ROWS if pl.Binary in table.schema.dtypes() else None
+            frame.write_parquet(part, compression="zstd", row_group_size=rows_in_group)
         return True
 
     def _holds(self, table: Table, batch_id: str, frame: pl.DataFrame) -> bool:

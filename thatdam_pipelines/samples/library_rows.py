@@ -17,6 +17,7 @@ from thatdam_pipelines.library.schemas import (
     MEDIA,
     PROBES,
     PROXIES,
+    RELATIONS,
     SCENES,
     STREAMS,
     TAGS,
@@ -82,6 +83,7 @@ def made_up_batch(
                   "elapsed_s": duration / 10},
         EMBEDDINGS_L0: _vectors(owned, "embed-1", rng, files, dimensions, frames=[4] * files),
     }  # fmt: skip
+    made[RELATIONS] = _relations(batch_id, media_ids)
     made |= _items(batch_id, media_ids, duration, rng, scenes=scenes, frames=frames, dimensions=dimensions)
     return {table: _frame(table, columns) for table, columns in made.items()}
 
@@ -90,6 +92,16 @@ def write_batch(tables: Tables, batch_id: str, made: dict[Table, pl.DataFrame]) 
     """Write every table of a batch as its stages do."""
     for table, frame in made.items():
         tables.write(table, batch_id, frame)
+
+
+def _relations(batch_id: str, media_ids: Sequence[str]) -> dict[str, Any]:
+    """Each file a trim of the one before it."""
+    count = max(0, len(media_ids) - 1)
+    return {"media_id": media_ids[1:], "other_id": media_ids[:count], "batch_id": [batch_id] * count,
+            "recipe": ["relations-1"] * count, "relation": ["derived_from"] * count, "score": [0.99] * count,
+            "method": ["picture"] * count, "start_s": [0.0] * count, "end_s": [2.0] * count,
+            "other_start_s": [1.0] * count, "other_end_s": [3.0] * count, "offset_s": [1.0] * count,
+            "speed": [1.0] * count, "mirrored": [False] * count, "operations": [["trim"]] * count}  # fmt: skip
 
 
 def _items(

@@ -17,6 +17,7 @@ from thatdam_pipelines.library.vectors import VectorIndex
 
 STAGES: tuple[str, ...] = (
     *("raw_media", "probes", "embeddings_l0", "proxies", "audio", "embeddings_l1", "embeddings_l2", "tags"),
+    "fingerprints",
 )
 NEEDS = {
     "probes": "raw_media",
@@ -26,6 +27,7 @@ NEEDS = {
     "embeddings_l1": "proxies",
     "embeddings_l2": "embeddings_l1",
     "tags": "embeddings_l2",
+    "fingerprints": "proxies",
 }
 SOUND_STAGES = {"audio"}
 PICTURE_STAGES = {"embeddings_l0", "embeddings_l1", "embeddings_l2", "tags"}

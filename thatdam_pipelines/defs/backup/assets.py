@@ -41,6 +41,7 @@ Progress = Callable[[int, int, str], None]
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
         *["proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["fingerprints", "embeddings_l3"],
     ],
     kinds={"file", "s3"},
     check_specs=specs("backups", OF_BACKUPS),
