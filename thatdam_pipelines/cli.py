@@ -108,6 +108,21 @@ def up(
 
 
 @app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; other than loopback it needs accounts or a token.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.")] = None,
+) -> None:
+    """Start the web application alone, as beside a platform that runs elsewhere. Ctrl-C ends it.
+
+    Example: `thatdam serve --port 8080`
+    """
+    from thatdam_pipelines.web.__main__ import serve as serve_web
+
+    given = {"web_host": host, "web_port": port}
+    serve_web(get_settings().model_copy(update={name: value for name, value in given.items() if value is not None}))
+
+
+@app.command()
 def demo(as_json: AsJson = False) -> None:
     """Do the main job on sample footage in a throwaway home: drop, ingest, search, SQL.
 

@@ -20,6 +20,7 @@ from thatdam_pipelines.web import (
     login,
     media,
     pages,
+    plain,
     search,
     sql,
     status,
@@ -31,7 +32,7 @@ from thatdam_pipelines.web.guard import Guard
 from thatdam_pipelines.web.problems import ProblemDetails, install_problems
 
 STATIC = Path(__file__).parent / "static"
-SUBJECTS = (status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages)
+SUBJECTS = (status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages, plain)
 ROUTERS = tuple(subject.router for subject in SUBJECTS)
 """Curation before derivatives: the names of files come last."""
 
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     larger = {
         "/api/v1/search": search.PICTURE_BYTES + 64 * 1024,
         f"{uploads.PREFIX}/": settings.upload_max_bytes,
+        "/api/v1/upload": plain.FORM_BYTES,
     }
     app.add_middleware(Guard, access=context.access, upload_paths=larger)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -7,11 +7,12 @@ import polars as pl
 from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.locations import locations_by
 from thatdam_pipelines.library.schemas import PROXIES
 from thatdam_pipelines.web.context import Shared
 from thatdam_pipelines.web.media import batch_of
 from thatdam_pipelines.web.models import MediaId
-from thatdam_pipelines.web.problems import not_found, problems
+from thatdam_pipelines.web.problems import Refusal, not_found, problems
 from thatdam_pipelines.web.stored_files import stored_file
 
 if TYPE_CHECKING:
@@ -62,6 +63,22 @@ def get_frame(
         return Response(_jpeg(PIL.Image.fromarray(rgb), FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
     with PIL.Image.open(BytesIO(store.read_bytes(_key(proxy, "poster.jpg")))) as poster:
         return Response(_jpeg(poster, FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
+
+
+@router.head("/api/v1/media/{media_id}/original", include_in_schema=False)
+@router.get(
+    "/api/v1/media/{media_id}/original",
+    response_class=Response,
+    responses={206: {"description": "The range that was asked for."}, **problems(404, 409, 416, 422, 503)},
+)
+def get_original(shared: Shared, request: Request, media_id: MediaId) -> Response:
+    """The original, to be saved under its name. One that was left at its source is not in the store to be read."""
+    batch_of(shared.library, media_id)
+    places = locations_by(shared.library.tables, "media_id", [media_id]).filter(pl.col("in_store"))
+    if not places.height:
+        raise Refusal(409, "by-reference", f"{media_id} stays at its source", "Ingest it with mode copy.")
+    place = places.row(0, named=True)
+    return stored_file(request, shared.library.store, place["path"], "application/octet-stream", name=place["name"])
 
 
 @router.api_route("/media/{media_id}/{name}", methods=["GET", "HEAD"], include_in_schema=False)

@@ -44,7 +44,9 @@ def stored_file(
         "Cross-Origin-Resource-Policy": "same-site",
     }
     if name is not None:
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        headers["Content-Disposition"] = (
+            f"attachment; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
+        )
     if _is_known(request, tag):
         return Response(status_code=304, headers=headers)
     wanted = _range(request, size, tag, headers["Last-Modified"])

@@ -1,0 +1,51 @@
+"""The plain paths of the toolbox answer with its shapes."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.web.app import create_app
+
+
+def test_what_was_read_in_the_toolbox_is_read_here(web: TestClient, footage: Any) -> None:
+    def get(path: str, **query: Any) -> Any:
+        answer = web.get(path, params=query)
+        assert answer.status_code == 200, (path, answer.text)
+        return answer.json()
+
+    assert get("/health") == {"status": "ok", "service": "thatdam"}
+    assert set(get("/stats")) == {"total_files", "total_size_bytes", "by_mime", "by_batch"}
+    first = get("/recent", limit=3)
+    assert len(first) == 3 and get(f"/media/{first[0]['media_id']}")["name"] == first[0]["name"]
+    (found,) = get("/search", q="CLIP0001", type="video", limit=1)
+    assert found["clip"]["name"] == "CLIP0001.MOV"
+    batch = footage.result.batches[0]
+    assert get("/batches")["items"][0]["batch_id"] == batch == get(f"/batches/{batch}")["batch_id"]
+    assert get(f"/explorer/batch/{batch}")["files"] == len(footage.result.media)
+    assert isinstance(get(f"/batches/{batch}/cards")["items"], list)
+    job = get("/jobs")["items"][0]
+    assert get(f"/jobs/{job['job_id']}/status")["state"] == get(f"/jobs/{job['job_id']}")["state"] == "done"
+    folders = get("/explorer/folders")
+    assert "DCIM/100TEST" in folders and {clip["folder"] for clip in get("/explorer/assets", path="DCIM")} <= set(
+        folders
+    )
+    assert get("/paths")["items"][0]["mode"] == "move"
+    (hit,) = web.post("/dam/search", json={"query": "CLIP0001", "level": "file", "limit": 1}).json()
+    assert set(hit) == {"uuid", "path", "level", "start_time", "end_time", "score", "metadata"}
+    assert get(f"/dam/search/similar/{hit['uuid']}")
+
+
+def test_files_of_a_form_arrive_under_names_of_their_own(settings: Settings) -> None:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        sent = [("files", ("../../a.mov", b"a")), ("files", ("b.mov", b"b"))]
+        said = client.post("/api/v1/upload", files=sent, data={"batch": "card"})
+        assert said.status_code == 202 and said.json()["files"] == ["a.mov", "b.mov"], said.text
+        assert client.post("/api/v1/upload", files=[("files", (".hidden", b"a"))]).status_code == 422
+        assert client.post("/scan", params={"dir": str(settings.incoming_dir)}).json()["batches"]
+        assert client.post("/scan", params={"dir": "/etc"}).status_code == 403
+    with Library(settings) as library:
+        files = library.ledger.batch_files(said.json()["batch"])
+        assert [Path(file.root, file.rel_path).read_bytes() for file in files] == [b"a", b"b"]

@@ -1,0 +1,243 @@
+"""The plain paths that users of the toolbox know, over the same functions as the API."""
+
+import secrets
+import shutil
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from thatdam_pipelines.errors import UploadError
+from thatdam_pipelines.library.curation import Change
+from thatdam_pipelines.library.schemas import LOCATIONS
+from thatdam_pipelines.library.uploads import Uploads
+from thatdam_pipelines.search.browse import browse
+from thatdam_pipelines.search.filters import Filters
+from thatdam_pipelines.web import batches, curation, jobs, media, search
+from thatdam_pipelines.web.batches import BatchId
+from thatdam_pipelines.web.context import Asking, Shared
+from thatdam_pipelines.web.curation import Rows
+from thatdam_pipelines.web.models import BatchDetail, BatchPage, Clip, FoundMoment, MediaDetail, MediaId, clip_of
+from thatdam_pipelines.web.problems import Refusal, problems
+
+router = APIRouter(tags=["toolbox"])
+
+FILES = 200
+"""Most files of one plain upload."""
+FORM_BYTES = 2 * 2**30
+"""Largest form of files."""
+_LEVELS = {"file": "l0", "frame": "l1", "scene": "l2", "l0": "l0", "l1": "l1", "l2": "l2"}
+
+
+class ScanRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    directory: str = Field(max_length=4096)
+    recursive: bool = Field(True, description="Folders are always taken with everything below.")
+
+
+class VideoRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(max_length=4096)
+    generate_levels: list[str] = Field([], max_length=4, description="All levels are always made.")
+
+
+class LevelQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+    level: str = Field("any", max_length=20, description="file, frame, scene, or any.")
+    limit: int = Field(10, ge=1, le=100)
+    threshold: float = Field(0.0, ge=0, le=1, description="Least score.")
+
+
+class LevelHit(BaseModel):
+    uuid: str
+    path: str
+    level: str
+    start_time: float
+    end_time: float
+    score: float
+    metadata: dict[str, Any]
+
+
+class Received(BaseModel):
+    status: str
+    batch: str
+    files: list[str]
+
+
+@router.get("/recent", responses=problems(422, 503))
+def recent(shared: Shared, limit: Annotated[int, Query(ge=1, le=500)] = 10) -> list[Clip]:
+    """What came last."""
+    return [clip_of(row) for row in browse(shared.library, Filters(), "-added", limit).clips]
+
+
+@router.post("/scan", status_code=202, responses=problems(400, 403, 413, 422))
+def scan(shared: Shared, body: ScanRequest | None = None, dir: str | None = None) -> jobs.Claimed:
+    """Take a folder at or below a watched one."""
+    path = body.directory if body else dir
+    if not path:
+        raise Refusal(422, "invalid", "no directory is named", "Send {directory} or ?dir=.")
+    return jobs.Claimed(batches=jobs.take(shared.library, path))
+
+
+@router.post("/api/embedding/videos/ingest", status_code=202, responses=problems(400, 403, 413, 422))
+def ingest_video(shared: Shared, body: VideoRequest) -> jobs.Claimed:
+    """Take a file at or below a watched folder, with all its levels."""
+    return jobs.Claimed(batches=jobs.take(shared.library, body.path))
+
+
+@router.get("/search", responses=problems(400, 422, 503))
+@router.post("/search", include_in_schema=False)
+def find(
+    shared: Shared,
+    q: Annotated[str, Query(min_length=1, max_length=1000, pattern=r"\S")],
+    type: Annotated[str | None, Query(pattern="^(video|audio|image)(/.*)?$")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> list[FoundMoment]:
+    """Moments that fit words."""
+    kind = [type.partition("/")[0]] if type else []
+    return search.find(shared, search.SearchQuery.model_validate({"q": q, "kind": kind, "limit": limit})).items
+
+
+@router.post("/dam/search", responses=problems(400, 413, 422, 503))
+def find_by_level(shared: Shared, body: LevelQuery) -> list[LevelHit]:
+    """Moments that fit words, of one level."""
+    asked = {"q": body.query, "level": _LEVELS.get(body.level, "any"), "limit": body.limit}
+    found = search.find(shared, search.SearchQuery.model_validate(asked)).items
+    return [_hit(moment) for moment in found if moment.score >= body.threshold]
+
+
+@router.get("/dam/search/similar/{media_id}", responses=problems(400, 404, 422, 503))
+def find_similar(shared: Shared, media_id: MediaId, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> list[LevelHit]:
+    """Moments that look like the beginning of a clip."""
+    media.batch_of(shared.library, media_id)
+    asked = search.SearchQuery.model_validate({"like": f"{media_id}@0", "limit": limit})
+    return [_hit(moment) for moment in search.find(shared, asked).items]
+
+
+@router.get("/batches", responses=problems(422, 503))
+def list_batches(shared: Shared, limit: Annotated[int, Query(ge=1, le=500)] = 60) -> BatchPage:
+    """Batches, newest first."""
+    return batches.list_batches(shared, limit=limit)
+
+
+@router.get("/batches/{batch_id}", responses=problems(404, 422, 503))
+@router.get("/explorer/batch/{batch_id}", include_in_schema=False)
+def get_batch(shared: Shared, batch_id: BatchId) -> BatchDetail:
+    """A batch and its files."""
+    return batches.get_batch(shared, batch_id)
+
+
+@router.get("/batches/{batch_id}/cards", responses=problems(404, 422, 503))
+def get_cards(shared: Shared, batch_id: BatchId) -> Rows:
+    """The camera cards of a batch, with the files of each."""
+    batches.get_batch(shared, batch_id)
+    rows = shared.library.tables.read(LOCATIONS, batch_id).drop_nulls("card_id")
+    cards: dict[str, dict[str, Any]] = {}
+    for row in rows.sort("source_path").to_dicts():
+        card = cards.setdefault(row["card_id"], {"card_id": row["card_id"], "card_type": row["card_type"], "files": []})
+        card["files"].append({"media_id": row["media_id"], "name": row["name"], "folder": row["folder"]})
+    return Rows(items=list(cards.values()))
+
+
+@router.get("/jobs", responses=problems(422))
+def list_jobs(shared: Shared, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> jobs.JobPage:
+    """Jobs, newest first."""
+    return jobs.list_jobs(shared, limit=limit)
+
+
+@router.get("/jobs/{job_id}", responses=problems(404, 422))
+@router.get("/jobs/{job_id}/status", include_in_schema=False)
+def get_job(shared: Shared, job_id: jobs.JobId) -> jobs.Job:
+    """How far a job is."""
+    return jobs.get_job(shared, job_id)
+
+
+@router.get("/paths")
+def list_paths(shared: Shared) -> Rows:
+    """The watched folders and whether each can be reached. They are set by THATDAM_WATCHED."""
+    known = {folder.path: folder for folder in shared.library.ledger.folders()}
+    rows = []
+    for folder in shared.settings.watched_folders:
+        state = known.get(str(folder.path))
+        told = {"online": state.online, "message": state.message} if state else {"online": None, "message": ""}
+        rows.append({"path": str(folder.path), "mode": folder.mode, "album": folder.album} | told)
+    return Rows(items=rows)
+
+
+@router.post("/backup", status_code=202, responses=problems(400, 422, 503))
+def back_up(shared: Shared, caller: Asking, key: jobs.RequestKey = None) -> jobs.Started:
+    """Take a snapshot at every target."""
+    return jobs.back_up(shared, caller, key)
+
+
+@router.get("/media/{media_id}", responses=problems(404, 422, 503))
+def get_media(shared: Shared, media_id: MediaId) -> MediaDetail:
+    """Everything known of a clip."""
+    return media.get_media(shared, media_id)
+
+
+@router.get("/explorer/assets", responses=problems(422, 503))
+def list_assets(shared: Shared, path: Annotated[str, Query(max_length=2000)] = "") -> list[Clip]:
+    """The clips that came in a folder, with everything below."""
+    filters = Filters(folder=path or None)
+    return [clip_of(row) for row in browse(shared.library, filters, "name", 500).clips]
+
+
+@router.get("/explorer/folders", responses=problems(503))
+def list_folders(shared: Shared) -> list[str]:
+    """The folders that clips came in."""
+    from thatdam_pipelines.library import catalog
+
+    if not shared.settings.catalog_path.exists():
+        return []
+    rows = catalog.run_sql(shared.settings, "SELECT DISTINCT folder FROM media WHERE folder IS NOT NULL ORDER BY 1")
+    return list(rows["folder"])
+
+
+@router.patch("/explorer/{media_id}", responses=problems(400, 404, 409, 413, 422))
+def change(shared: Shared, caller: Asking, media_id: MediaId, body: Change) -> dict[str, Any]:
+    """Change what is said of a clip."""
+    return curation.change_one(shared, caller, media_id, body)
+
+
+@router.post("/api/v1/upload", status_code=202, responses=problems(400, 413, 422))
+def upload(
+    shared: Shared,
+    caller: Asking,
+    files: list[UploadFile],
+    batch: Annotated[str | None, Form(pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]{0,63}$")] = None,
+) -> Received:
+    """Files in one form; the client's names are names only. Large ones are better uploaded with tus."""
+    uploads = Uploads(shared.settings)
+    if len(files) > FILES:
+        raise Refusal(413, "too-many", f"a form may hold {FILES} files", "Use /api/v1/uploads.")
+    group = batch or f"form-{secrets.token_hex(8)}"
+    try:
+        names = [_receive(uploads, file, group, caller.name) for file in files]
+    except UploadError as error:
+        raise Refusal(422, "upload", f"{error.subject}: {error.cause}", error.next_step) from error
+    return Received(status="accepted", batch=uploads.arrive(shared.library, group)[0], files=names)
+
+
+def _receive(uploads: Uploads, file: UploadFile, group: str, by: str) -> str:
+    upload = uploads.create(PurePosixPath(file.filename or "").name, group, file.size or 0, by)
+    with uploads.appending(upload.upload_id, 0) as growing:
+        shutil.copyfileobj(file.file, growing)
+    return upload.rel_path
+
+
+def _hit(moment: FoundMoment) -> LevelHit:
+    return LevelHit(
+        uuid=moment.media_id,
+        path=moment.path,
+        level=moment.level,
+        start_time=moment.start_s,
+        end_time=moment.end_s,
+        score=moment.score,
+        metadata={"reasons": moment.reasons, "links": moment.links.model_dump()},
+    )
