@@ -11,9 +11,9 @@ from thatdam_pipelines.web.app import create_app
 
 
 def test_what_was_read_in_the_toolbox_is_read_here(web: TestClient, footage: Any) -> None:
-    def get(path: str, **query: Any) -> Any:
-        answer = web.get(path, params=query)
-        assert answer.status_code == 200, (path, answer.text)
+    def get(url: str, /, **query: Any) -> Any:
+        answer = web.get(url, params=query)
+        assert answer.status_code == 200, (url, answer.text)
         return answer.json()
 
     assert get("/health") == {"status": "ok", "service": "thatdam"}
