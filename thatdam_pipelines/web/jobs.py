@@ -118,7 +118,8 @@ def start(
     shared: Context, caller: Caller, job: str, key: str | None, *, batch_id: str | None = None, retry: bool = False
 ) -> Started:
     """Ask for a run, once for each key of a caller."""
-    request = key and hashlib.sha256(f"{caller.name}\0{job}\0{batch_id}\0{key}".encode()).hexdigest()
+    # Not by the job: which one a retry needs changes while the batch goes on.
+    request = key and hashlib.sha256(f"{caller.name}\0{batch_id or job}\0{key}".encode()).hexdigest()
     with shared.starting:
         return Started(job_id=shared.runs.launch(job, batch_id=batch_id, retry=retry, request=request))
 
