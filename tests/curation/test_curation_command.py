@@ -16,6 +16,7 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Content
 from thatdam_pipelines.library.schemas import MEDIA
 from thatdam_pipelines.library.text import TextIndex
+from thatdam_pipelines.media.xmp import read_xmp
 from thatdam_pipelines.samples.library_rows import made_up_batch, write_batch
 from thatdam_pipelines.settings import Settings, get_settings
 
@@ -106,6 +107,14 @@ def test_search_finds_it_right_after_and_narrows_by_it(thatdam: Thatdam, clips: 
     assert json.loads(thatdam("search", "zanzibar", "--rating", "4", "--json")) == []
     found = json.loads(thatdam("search", "mp4", "--rating", "3", "--state", "new", "--level", "l0", "--json"))
     assert [moment["media_id"] for moment in found] == [clips[0]]
+
+
+def test_sidecars_are_written_for_what_a_condition_holds_of(thatdam: Thatdam, tmp_path: Path) -> None:
+    thatdam("rate", "4", "GX000000.MP4")
+    thatdam("rate", "2", "GX000001.MP4")
+    (written,) = json.loads(thatdam("xmp", "write", "--where", "rating >= 4", "--to", str(tmp_path / "out"), "--json"))
+    assert written["path"] == str(tmp_path / "out" / "DCIM" / "GX000000.MP4.xmp") and written["state"] == "written"
+    assert read_xmp(Path(written["path"]).read_bytes(), "a.xmp").rating == 4
 
 
 def test_what_cannot_be_done_says_why_and_what_to_do(thatdam: Thatdam, clips: list[str]) -> None:
