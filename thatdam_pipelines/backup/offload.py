@@ -11,8 +11,9 @@ from typing import Any
 
 from thatdam_pipelines.backup.mhl import extends, is_chain, is_sayable, write_generation
 from thatdam_pipelines.backup.offload_card import Card, CardFile, edges_of, read_card
-from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX, Destination, Source
+from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX, Destination
 from thatdam_pipelines.backup.offload_journal import Record
+from thatdam_pipelines.backup.offload_part import Source
 from thatdam_pipelines.errors import MediaError, SettingsError, ThatdamError
 from thatdam_pipelines.library.checksum import changed, digest_open, open_regular
 from thatdam_pipelines.library.files import escape_name

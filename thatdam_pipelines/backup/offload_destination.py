@@ -8,15 +8,16 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from thatdam_pipelines.backup.mhl import is_chain
 from thatdam_pipelines.backup.offload_card import Card, CardFile
 from thatdam_pipelines.backup.offload_journal import Journal, Record, is_of_card
+from thatdam_pipelines.backup.offload_part import Part, Source, give_name
 from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
-from thatdam_pipelines.library.checksum import Digest, read_back
+from thatdam_pipelines.library.checksum import read_back
 from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
 
 QUEUE_BLOCKS = 16
@@ -32,34 +33,6 @@ _PART_PREFIX = ".thatdam-"
 
 # What is wrong with one name or one file here, and not with the disk.
 _ONE_FILE = {errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ, errno.EFBIG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
-_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was read of a file of the card, whole and unchanged meanwhile.
-
-    Args:
-        edges: See ``edges_of``.
-        hashes: Further hashes of it by ASC MHL's names.
-        history: What the card's own history says of it.
-    """
-
-    digest: Digest
-    edges: str
-    hashes: dict[str, str] = field(default_factory=dict)
-    history: str | None = None
-
-
-@dataclass
-class _Part:
-    """A file being written."""
-
-    file: CardFile
-    path: Path
-    descriptor: int
-    written: int = 0
-    source: Source | None = None
 
 
 class Destination:
@@ -84,8 +57,8 @@ class Destination:
         self._journal: Journal | None = None
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_BLOCKS)
         self._thread: threading.Thread | None = None
-        self._part: _Part | None = None
-        self._group: list[_Part] = []
+        self._part: Part | None = None
+        self._group: list[Part] = []
 
     @property
     def folder(self) -> Path:
@@ -304,7 +277,7 @@ class Destination:
         with self._one_file(file):
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-            self._part = _Part(file, path, descriptor)
+            self._part = Part(file, path, descriptor)
 
     def _write(self, block: bytes) -> None:
         part = self._part
@@ -354,7 +327,7 @@ class Destination:
             self._discard(part)
         self._group.clear()
 
-    def _verified(self, part: _Part) -> Record | None:
+    def _verified(self, part: Part) -> Record | None:
         """The record of a part that reads back as what the card has and got its name; else None, with the reason."""
         source, target = part.source, self.folder / part.file.path
         if source is None:
@@ -365,7 +338,7 @@ class Destination:
                 raise StoreError(
                     target, "what the disk gives back is not what was read from the card", "Check the disk."
                 )
-            if not _name(part.path, target) and read_back(target) != source.digest:
+            if not give_name(part.path, target) and read_back(target) != source.digest:
                 raise StoreError(target, "another content stands under its name there", "Nothing was overwritten.")
             os.utime(target, ns=(part.file.mtime_ns, part.file.mtime_ns))
             found = target.lstat()
@@ -419,27 +392,11 @@ class Destination:
             self.failures[file.path] = f"it cannot be written there ({error.strerror})"
             self._drop_part()
 
-    def _discard(self, part: _Part) -> None:
+    def _discard(self, part: Part) -> None:
         with contextlib.suppress(OSError):
             os.close(part.descriptor)
         with contextlib.suppress(OSError):
             part.path.unlink(missing_ok=True)
-
-
-def _name(part: Path, target: Path) -> bool:
-    """Give a part its name, never replacing anything; False where something has that name."""
-    try:
-        os.link(part, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # exFAT and some network disks have no hard links. Only one process writes here, see Journal.
-        if os.path.lexists(target):
-            return False
-        part.rename(target)
-    return True
 
 
 def _identity(root: Path) -> tuple[int, int]:
