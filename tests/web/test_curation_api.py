@@ -1,37 +1,18 @@
 """What people say of clips, over the API: said at once, found at once, guarded against each other."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from thatdam_pipelines.library.catalog import publish
-from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.settings import Settings
 from thatdam_pipelines.web.app import create_app
 
 
 @pytest.fixture
-def client(footage: Any, tmp_path: Path) -> Iterator[TestClient]:
-    """The sample library with a ledger of this test's own."""
-    own = tmp_path / "library.db"
-    for suffix in ("", "-wal", "-shm"):
-        if (source := footage.settings.home / f"library.db{suffix}").exists():
-            shutil.copyfile(source, f"{own}{suffix}")
-    shutil.copytree(footage.settings.tables_dir, tmp_path / "tables")
-    settings = footage.settings.model_copy(
-        update={
-            "media": footage.settings.media_url,
-            "database": f"sqlite:///{own}",
-            "tables": tmp_path / "tables",
-            "catalog": tmp_path / "catalog.duckdb",
-        }
-    )
-    with Library(settings) as library:
-        publish(library)
-    with TestClient(create_app(settings), base_url="http://localhost") as made:
+def client(own: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(own), base_url="http://localhost") as made:
         yield made
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import PROXIES
+from thatdam_pipelines.library.schemas import AUDIO, PROXIES, Table
 from thatdam_pipelines.web.context import Shared
 from thatdam_pipelines.web.media import batch_of
 from thatdam_pipelines.web.models import MediaId
@@ -21,23 +21,26 @@ if TYPE_CHECKING:
 THUMBNAIL_EDGE = 240
 FRAME_EDGE = 480
 """Longer edge of small pictures, in pixels; a frame is sharp in a grid on a screen of two pixels a point."""
-COLUMN_OF = {
-    "poster.jpg": "poster_path",
-    "thumbnail.jpg": "poster_path",
-    "sprite.jpg": "sprite_path",
-    "sprite.vtt": "sprite_vtt_path",
-    "proxy": "proxy_path",
-    "audio.wav": "audio_path",
+SOURCE_OF = {
+    "poster.jpg": (PROXIES, "poster_path"),
+    "thumbnail.jpg": (PROXIES, "poster_path"),
+    "sprite.jpg": (PROXIES, "sprite_path"),
+    "sprite.vtt": (PROXIES, "sprite_vtt_path"),
+    "proxy": (PROXIES, "proxy_path"),
+    "audio.wav": (PROXIES, "audio_path"),
+    "waveform.json": (AUDIO, "waveform_path"),
 }
+"""The table and the column that tell where a file is kept."""
 MEDIA_TYPES = {
     "jpg": "image/jpeg",
     "vtt": "text/vtt; charset=utf-8",
     "mp4": "video/mp4",
     "m4a": "audio/mp4",
     "wav": "audio/wav",
+    "json": "application/json",
 }
 """By the end of the names that recipes give; no client and no camera chooses these."""
-Name = Literal["poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav"]
+Name = Literal["poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav", "waveform.json"]
 
 CACHED = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-site"}
 
@@ -56,12 +59,12 @@ def get_frame(
     from thatdam_pipelines.media.frames import frame_at
 
     store = shared.library.store
-    proxy = _proxy(shared.library, media_id)
+    proxy = _row(shared.library, PROXIES, media_id)
     if t is not None and proxy["kind"] == "video":
         with store.local(proxy["proxy_path"]) as path:
             _, rgb = frame_at(path, t, short_edge=FRAME_EDGE)
         return Response(_jpeg(PIL.Image.fromarray(rgb), FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
-    with PIL.Image.open(BytesIO(store.read_bytes(_key(proxy, "poster.jpg")))) as poster:
+    with PIL.Image.open(BytesIO(store.read_bytes(proxy["poster_path"]))) as poster:
         return Response(_jpeg(poster, FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
 
 
@@ -94,7 +97,7 @@ def get_derivative(shared: Shared, request: Request, media_id: MediaId, name: Na
     import PIL.Image
 
     store = shared.library.store
-    key = _key(_proxy(shared.library, media_id), name)
+    key = _key(shared.library, media_id, name)
     media_type = MEDIA_TYPES[key.rpartition(".")[2]]
     if name != "thumbnail.jpg":
         return stored_file(request, store, key, media_type)
@@ -102,19 +105,23 @@ def get_derivative(shared: Shared, request: Request, media_id: MediaId, name: Na
         return Response(_jpeg(poster, THUMBNAIL_EDGE), media_type=media_type, headers=CACHED)
 
 
-def _proxy(library: Library, media_id: str) -> dict[str, Any]:
-    rows = library.tables.read(PROXIES, batch_of(library, media_id)).filter(pl.col("media_id") == media_id)
+def _key(library: Library, media_id: str, name: str) -> str:
+    table, column = SOURCE_OF[name]
+    key: str | None = _row(library, table, media_id)[column]
+    if key is None:
+        raise _not_made(media_id, name)
+    return key
+
+
+def _row(library: Library, table: Table, media_id: str) -> dict[str, Any]:
+    rows = library.tables.read(table, batch_of(library, media_id)).filter(pl.col("media_id") == media_id)
     if not rows.height:
-        raise not_found(f"there is no proxy of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
+        raise _not_made(media_id, f"row in the table {table.name}")
     return rows.row(0, named=True)
 
 
-def _key(proxy: dict[str, Any], name: str) -> str:
-    key: str | None = proxy[COLUMN_OF[name]]
-    if key is None:
-        media_id = proxy["media_id"]
-        raise not_found(f"there is no {name} of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
-    return key
+def _not_made(media_id: str, what: str) -> Refusal:
+    return not_found(f"there is no {what} of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
 
 
 def _jpeg(picture: "Image", edge: int) -> bytes:

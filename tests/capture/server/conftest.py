@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +16,6 @@ import pytest
 import yaml
 
 TOKEN = "a-token-for-the-set"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 
 
 @dataclass
@@ -126,16 +116,3 @@ def start_recorder(tmp_path: Path) -> Iterator[Callable[..., RunningRecorder]]:
             return stack.enter_context(recorder_process(tmp_path / name, **changes))
 
         yield start
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A real Chromium. For one module: playwright's loop would be in the way of tests that run their own."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    assert chromium, "apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
-        yield launched
-        launched.close()

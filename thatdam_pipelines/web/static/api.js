@@ -10,21 +10,23 @@ export class Problem extends Error {
 
 let session = null;
 
-export function get(path, parameters = null, signal = undefined) {
+export async function get(path, parameters = null, signal = undefined) {
   const query = parameters?.toString();
-  return ask(query ? `${path}?${query}` : path, { signal });
+  return (await ask(query ? `${path}?${query}` : path, { signal })).json();
 }
 
+// Values go as JSON, a form as it is. Answers what the server says, {} when that is nothing.
 export async function send(method, path, body, signal = undefined) {
-  const headers = { "X-CSRF-Token": await csrfToken() };
   const form = body instanceof FormData;
-  if (!form) headers["Content-Type"] = "application/json";
-  return ask(path, { method, headers, body: form ? body : JSON.stringify(body), signal });
+  const answer = await change(method, path, form ? {} : { "Content-Type": "application/json" }, form ? body : JSON.stringify(body), signal);
+  return answer.json().catch(() => ({}));
 }
 
-async function csrfToken() {
-  session ??= ask("/api/v1/session");
-  return (await session).csrf_token ?? "";
+// A change with headers and a body of its own; gives the whole answer.
+export async function change(method, path, headers, body, signal = undefined) {
+  session ??= get("/api/v1/session");
+  const { csrf_token: token } = await session;
+  return ask(path, { method, headers: { ...headers, ...(token ? { "X-CSRF-Token": token } : {}) }, body, signal });
 }
 
 async function ask(path, request) {
@@ -35,7 +37,6 @@ async function ask(path, request) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "The server does not answer", next_step: "Is `thatdam up` running?" });
   }
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Problem(answer.status, body);
-  return body;
+  if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
+  return answer;
 }

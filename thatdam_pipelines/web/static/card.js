@@ -4,13 +4,17 @@ import { count, day, span, timecode } from "./figures.js";
 import { make } from "./elements.js";
 import { drawTile, sheetOf } from "./scrub.js";
 
-const HAS_PICTURE = new Set(["video", "image", "audio"]);
+// Whether a picture of it was made: asking for one that is not there would be told as an error.
+export const hasPicture = (clip) => !clip || (clip.kind !== "sidecar" && ["proxied", "ready"].includes(clip.status));
+
+// What the grid shows of a clip as a whole.
+export const whole = (clip) => ({ clip, media_id: clip.media_id, links: clip.links, name: clip.name, start: 0, end: clip.duration_s ?? 0 });
 
 // item: {clip, links, name, start, end, reasons, score}; a clip alone has no score.
 export function card(item) {
   const picture = make("div", { className: "picture" });
   const { clip } = item;
-  if (HAS_PICTURE.has(clip?.kind ?? "video") && clip?.status !== "failed") {
+  if (hasPicture(clip)) {
     const source = item.score === undefined ? item.links.frame : `${item.links.frame}?t=${item.start}`;
     const image = make("img", { src: source, alt: "", loading: "lazy", decoding: "async" });
     image.addEventListener("error", () => image.replaceWith(absent(clip)));
@@ -22,7 +26,7 @@ export function card(item) {
   picture.append(at);
   if (isMoving) picture.append(make("span", { className: "length" }, span(clip.duration_s)));
   if (item.score !== undefined && isMoving) picture.append(where(item));
-  if (clip?.kind === "video") scrubs(picture, item, at);
+  if (clip?.kind === "video" && hasPicture(clip)) scrubs(picture, item, at);
   const link = make(
     "a",
     { href: `${item.links.page}?t=${item.start}`, className: "card", "aria-label": spoken(item) },

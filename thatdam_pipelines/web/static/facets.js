@@ -13,13 +13,15 @@ const ORDERED = {
   resolution: ["8k", "4k", "1080p", "720p", "sd"],
 };
 const SHOWN = 6;
-const OTHERS = ["shot_from", "shot_to", "min_duration_s", "max_duration_s", "name", "folder", "take"];
+// Shown though there is one value only: people chose it.
+const CHOSEN_BY_PEOPLE = new Set(["album", "category", "tag", "rating", "pick"]);
+const OTHERS = ["shot_from", "shot_to", "min_rating", "min_duration_s", "max_duration_s", "name", "folder", "take"];
 export const FILTERS = [...Object.keys(NAMES), ...Object.keys(FLAGS), ...OTHERS];
 
 export class Facets {
   #opened = new Set();
   #asked = null;
-  #known = "";
+  #known = null;
 
   // onChange(parameters): filters as they are chosen now.
   constructor(panel, onChange) {
@@ -31,9 +33,14 @@ export class Facets {
     $("#clear", panel).addEventListener("click", () => onChange(new URLSearchParams()));
   }
 
+  // The counts are others now, though the filters are the same.
+  forget() {
+    this.#known = null;
+  }
+
   // Shows the counts that belong to these filters.
   async update(filters) {
-    if (this.#known === filters.toString() && this.form.childElementCount) return;
+    if (this.#known === filters.toString()) return;
     this.#asked?.abort();
     this.#asked = new AbortController();
     const { facets } = await get("/api/v1/facets", filters, this.#asked.signal);
@@ -52,7 +59,7 @@ export class Facets {
   #group(name, title, values, chosen) {
     const known = new Set(values.map(({ value }) => value));
     values = [...values, ...chosen.filter((value) => !known.has(value)).map((value) => ({ value, count: 0 }))];
-    if (values.length < 2 && !chosen.length) return null;
+    if (values.length < (CHOSEN_BY_PEOPLE.has(name) ? 1 : 2) && !chosen.length) return null;
     const order = ORDERED[name];
     if (order) values.sort((a, b) => order.indexOf(a.value) - order.indexOf(b.value));
     const all = this.#opened.has(name);

@@ -9,10 +9,10 @@ export class Grid {
   #loading = false;
   #sees = false;
 
-  // more(): the next items, or none; onTrouble(error): what became of it.
-  constructor(list, sentinel, onTrouble) {
+  // onTrouble(error): more could not be had. decorate(element): adds to a card; onGrow(items): these were added.
+  constructor(list, sentinel, onTrouble, { decorate = () => {}, onGrow = () => {} } = {}) {
     this.#list = list;
-    this.onTrouble = onTrouble;
+    Object.assign(this, { onTrouble, decorate, onGrow });
     new IntersectionObserver(([entry]) => {
       this.#sees = entry.isIntersecting;
       this.#grow();
@@ -27,8 +27,10 @@ export class Grid {
     return [...this.#list.children].map((one) => one.item);
   }
 
+  // more(): the next items, or none.
   show(items, more) {
-    this.#list.replaceChildren(...items.map(card));
+    this.#list.replaceChildren();
+    this.#add(items);
     this.#more = more;
     this.#grow();
   }
@@ -60,10 +62,17 @@ export class Grid {
     return true;
   }
 
+  #add(items) {
+    const cards = items.map(card);
+    cards.forEach(this.decorate);
+    this.#list.append(...cards);
+    this.onGrow(items);
+  }
+
   #columns() {
-    const [first, ...others] = this.links;
+    const [first, ...others] = this.#list.children;
     const below = others.findIndex((one) => one.offsetTop > first.offsetTop);
-    return below < 0 ? this.links.length : below + 1;
+    return below < 0 ? others.length + 1 : below + 1;
   }
 
   async #grow() {
@@ -73,7 +82,7 @@ export class Grid {
       try {
         const items = await more();
         if (more === this.#more) {
-          this.#list.append(...items.map(card));
+          this.#add(items);
           if (!items.length) this.#more = null;
         }
       } catch (error) {

@@ -66,7 +66,7 @@ export class Player {
     if (play) this.shuttle.forward();
     const canvas = $(".wave", this.element);
     canvas.hidden = true;
-    if (wave && clip.has_audio) drawWave(canvas, `${links.self}/audio.wav`).then((drawn) => (canvas.hidden = !drawn || serial !== this.#serial));
+    if (wave && clip.has_audio) drawWave(canvas, `${links.self}/waveform.json`).then((drawn) => (canvas.hidden = !drawn || serial !== this.#serial));
     const { items } = await get(links.scenes).catch(() => ({ items: [] }));
     if (serial !== this.#serial) return;
     this.#scenes = items;

@@ -1,6 +1,7 @@
 // The search page. The address bar holds the query; what is played stands behind its `#`.
 
 import { get, send } from "./api.js";
+import { whole } from "./card.js";
 import { $, isTyping, make } from "./elements.js";
 import { FILTERS, Facets } from "./facets.js";
 import { count } from "./figures.js";
@@ -76,7 +77,7 @@ async function search(now) {
     showNotes(looks ? page : null);
     showCount(page, looks, filters);
     if (!page.shown.length) await showNothing(now, looks);
-    document.body.dataset.state = "answered";
+    Object.assign(document.body.dataset, { state: "answered", answered: location.search });
   } catch (error) {
     if (error.name !== "AbortError") showTrouble(error);
   } finally {
@@ -104,7 +105,7 @@ async function clips(filters, cursor, signal) {
   if (cursor) parameters.set("cursor", cursor);
   parameters.set("limit", 2 * PAGE);
   const page = await get("/api/v1/media", parameters, signal);
-  return { ...page, shown: page.items.map((clip) => ({ clip, media_id: clip.media_id, links: clip.links, name: clip.name, start: 0, end: clip.duration_s ?? 0 })) };
+  return { ...page, shown: page.items.map(whole) };
 }
 
 // --- showing ----------------------------------------------------------------
@@ -302,11 +303,12 @@ function pressInPlayer(event) {
   event.preventDefault();
 }
 
-// A picture that is dropped anywhere is searched by.
-document.addEventListener("dragover", (event) => event.preventDefault());
-document.addEventListener("drop", (event) => {
+// A picture that is dropped on the box is searched by; whatever is dropped elsewhere is taken in.
+$("#ask").addEventListener("drop", (event) => {
+  const picture = [...event.dataTransfer.files].find((file) => file.type.startsWith("image/"));
+  if (!picture) return;
   event.preventDefault();
-  searchBy([...event.dataTransfer.files].find((file) => file.type.startsWith("image/")));
+  searchBy(picture);
 });
 window.addEventListener("popstate", arrive);
 arrive();

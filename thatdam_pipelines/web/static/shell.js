@@ -1,5 +1,6 @@
-// What every page has: the theme switch, help, and the way to the search box.
+// What every page has: the theme switch, help, the way to the search box, and taking in what is dropped.
 
+import { takeDrops } from "./drop.js";
 import { $, isTyping } from "./elements.js";
 
 const THEMES = ["", "light", "dark"];
@@ -21,3 +22,4 @@ document.addEventListener("keydown", (event) => {
   } else return;
   event.preventDefault();
 });
+takeDrops();
