@@ -84,7 +84,7 @@ def test_nothing_heavy_is_asked_for_before_the_ingest_run_has_made_the_indexes(a
         tags={"dagster/partition": "one"},
         status=dg.DagsterRunStatus.STARTED,
     )
-    automation.made(("raw_media", "probes", "embeddings_l0", "vector_index"), "one", "1")
+    automation.made(("raw_media", "capture_sessions", "probes", "embeddings_l0", "vector_index"), "one", "1")
     assert automation.tick() == {}
     automation.made(("text_index",), "one", "1")
     automation.instance.report_dagster_event(
