@@ -157,7 +157,7 @@ def test_hovering_scrubs_the_clip(opened: Callable[..., Any]) -> None:
     width = picture.bounding_box()["width"]
     seen = set()
     for part in (0.1, 0.9):
-        picture.hover(position={"x": width * part, "y": 20})
+        picture.hover(position={"x": width * part, "y": 70})
         explorer.wait("(seen) => !['', ...seen].includes(document.querySelector('.at').textContent)", sorted(seen))
         seen.add(picture.locator(".at").inner_text())
         assert picture.locator(".scrub").is_visible()
