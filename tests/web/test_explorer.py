@@ -187,3 +187,22 @@ def test_light_and_dark_follow_the_system_and_the_switch(opened: Callable[..., A
     assert dark.evaluate(GROUND) > 190
     dark.reload()
     assert dark.evaluate(GROUND) > 190, "it stays as it was chosen"
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "start", "shown"),
+    [
+        (0, 25, None, "00:00:00:00"),
+        (1, 25, "10:00:00:24", "10:00:01:00"),
+        (1799, 30000 / 1001, "00:00:00;00", "00:00:59;29"),
+        (1800, 30000 / 1001, "00:00:00;00", "00:01:00;02"),
+        (17982, 30000 / 1001, "00:00:00;00", "00:10:00;00"),
+        (3600, 60000 / 1001, "00:00:00;00", "00:01:00;04"),
+        (2, 30000 / 1001, "23:59:59;28", "00:00:00;00"),
+    ],
+)
+def test_timecode_counts_on_from_the_clips_own(
+    opened: Callable[..., Any], frames: int, fps: float, start: str | None, shown: str
+) -> None:
+    script = "async (given) => (await import('/static/figures.js')).timecode(...given)"
+    assert opened("/cameras").page.evaluate(script, [frames / fps, fps, start]) == shown
