@@ -62,6 +62,8 @@ def test_two_targets_of_one_volume_count_as_one_volume(filled: Settings) -> None
     same = [target.model_copy(update={"volume": None}) for target in filled.backup_targets]
     result = made(filled.model_copy(update={"backup_targets": same}), backups)
     assert failed_checks(result) == {"enough_copies"}
+    (check,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    assert "A.MOV: 3 verified copies on 1 volume, 1 in another building" in str(check.description).replace("\\", "")
 
 
 def test_a_target_that_is_gone_shouts_and_the_other_gets_its_snapshot(filled: Settings, tmp_path: Path) -> None:

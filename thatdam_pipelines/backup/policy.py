@@ -28,9 +28,10 @@ class Shortfall:
     offsite: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: {self.copies} verified copies on {self.volumes} volumes, {self.offsite} in another building"
-        )
+        copies = "copy" if self.copies == 1 else "copies"
+        volumes = "volume" if self.volumes == 1 else "volumes"
+        where = f"{self.copies} verified {copies} on {self.volumes} {volumes}"
+        return f"{self.name}: {where}, {self.offsite} in another building"
 
 
 def shortfalls(library: Library) -> Iterator[Shortfall]:
