@@ -15,6 +15,7 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.watch import scan_folder
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ingest import ingest_batch
+from thatdam_pipelines.samples.cards import legacy_list, put_files
 from thatdam_pipelines.settings import Settings, WatchedFolder, get_settings
 
 
@@ -58,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_ingest_gives_batches_media_and_failed_in_the_documented_shape(footage: Any) -> None:
     shape = footage.result.as_dict()
-    assert set(shape) == {"batches", "media", "failed"}
+    assert set(shape) == {"batches", "media", "failed", "not_as_listed"}
     assert all(set(row) == {"media_id", "path", "status"} for row in shape["media"])
     broken = next(file.path for file in footage.files if file.broken)
     assert [row["path"] for row in shape["failed"]] == [str(broken)]
@@ -74,6 +75,26 @@ def test_ingest_ends_with_0_when_files_failed_and_lists_them(run: Run, settings:
     assert [row["path"] for row in said.data["failed"]] == [str(bad)]
     again = run(settings, "ingest", str(bad.parent))
     assert again.code == 0 and "\n'name" not in again.out
+
+
+def test_ingest_ends_with_what_is_not_as_the_cards_own_hash_list_says(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    card = tmp_path / "A001"
+    put_files(card, {"same.XML": b"same", "other.XML": b"other"})
+    (card / "A001.mhl").write_bytes(legacy_list({"same.XML": b"same", "other.XML": b"first", "gone.XML": b"x"}, "md5"))
+    said = run(settings, "ingest", str(card), "--json")
+    assert said.code == 0, said.err
+    unlike = {Path(row["path"]).name: row["reason"] for row in said.data["not_as_listed"]}
+    assert unlike == {
+        "other.XML": "it is not what its list says (md5)",
+        "gone.XML": "it is listed and did not come",
+    }
+    lines = run(settings, "ingest", str(card)).out.splitlines()
+    assert lines[-1].endswith("0 failed, 2 not as the card's hash lists say")
+    assert sum(line.startswith("not as the card's hash list says") for line in lines) == 2
+    one = run(settings, "ingest", str(card / "same.XML"), "--json").data
+    assert one["not_as_listed"] == []
 
 
 def test_ingest_lists_a_copy_of_what_could_not_be_read_as_failed_for_the_same_reason(

@@ -179,7 +179,10 @@ def ingest(
             typer.echo(f"{row['status']:<10} {row['media_id']}  {shown(row['path'])}")
         for row in result.failed:
             typer.echo(f"failed     {shown(row['path'])}: {row['reason']}")
-        out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed")
+        for row in result.not_as_listed:
+            typer.echo(f"not as the card's hash list says  {shown(row['path'])}: {row['reason']}")
+        wrong = f", {count} not as the card's hash lists say" if (count := len(result.not_as_listed)) else ""
+        out.print(f"{len(result.media)} files in {len(result.batches)} batches, {len(result.failed)} failed{wrong}")
     if not result.finished:
         raise typer.Exit(1)
 

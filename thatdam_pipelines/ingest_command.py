@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS, RAW_MEDIA_FAILURES, TAGS, Table
+from thatdam_pipelines.library.schemas import CARD_HASHES, FAILURE_TABLES, LOCATIONS, RAW_MEDIA_FAILURES, TAGS, Table
 from thatdam_pipelines.media.taking import unsettled
 from thatdam_pipelines.settings import IngestMode, Settings
 
@@ -25,12 +25,15 @@ class IngestResult:
             ``failed`` when a later stage could not read it (its bytes are kept).
         failed: ``{"path", "reason"}`` a file that could not be read or understood, by some stage, or a given path
             with nothing that can be taken.
+        not_as_listed: ``{"path", "reason"}`` a file that is not what the card's own hash list says (its bytes are kept
+            as they came), that is listed and did not come, or a list that cannot be used.
         finished: False when a run itself failed; its files are safe and the batch can be run again.
     """
 
     batches: list[str]
     media: list[dict[str, Any]]
     failed: list[dict[str, Any]]
+    not_as_listed: list[dict[str, Any]]
     finished: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -99,12 +102,14 @@ def _only_below(given: list[Path], result: IngestResult) -> IngestResult:
         path = Path(unescape_name(row["path"]))
         return wanted & {path, *path.parents}
 
-    media, failed = ([row for row in rows if above(row)] for rows in (result.media, result.failed))
+    media, failed, unlike = (
+        [row for row in rows if above(row)] for rows in (result.media, result.failed, result.not_as_listed)
+    )
     if result.finished:
         told = {path for row in (*media, *failed) for path in above(row)}
         empty = [path for path in given if path not in told]
         failed += [{"path": escape_name(str(path)), "reason": _nothing_taken(path)} for path in empty]
-    return IngestResult(result.batches, media, failed, result.finished)
+    return IngestResult(result.batches, media, failed, unlike, result.finished)
 
 
 def _nothing_taken(path: Path) -> str:
@@ -202,5 +207,12 @@ def _result(library: Library, batches: list[str], finished: bool) -> IngestResul
         batches,
         places.select("media_id", path="source_path", status=status).to_dicts(),
         [row for rows in (unread, not_understood) for row in rows.select("path", "reason").to_dicts()],
+        _not_as_listed(library, batches),
         finished,
     )
+
+
+def _not_as_listed(library: Library, batches: list[str]) -> list[dict[str, Any]]:
+    rows = pl.concat([CARD_HASHES.frame([]), *(library.tables.read(CARD_HASHES, batch) for batch in batches)])
+    unlike = rows.filter(pl.col("verdict") != "verified").sort("source_path")
+    return unlike.select("reason", path="source_path").select("path", "reason").to_dicts()
