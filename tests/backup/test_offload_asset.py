@@ -1,11 +1,14 @@
 """The asset `offloads`: a card offloaded from the launchpad, what it tells, and what its check shouts about."""
 
+import base64
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from PIL import Image
 
 from thatdam_pipelines.backup.offload import offload
 from thatdam_pipelines.backup.offload_account import record_offload
@@ -18,8 +21,6 @@ from thatdam_pipelines.settings import Settings
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    from PIL import Image
-
     write_card(tmp_path / "A001", clips=1)
     Image.new("RGB", (64, 48), "red").save(tmp_path / "A001/DCIM/IMG_0001.JPG")
     return tmp_path / "A001"
@@ -61,6 +62,9 @@ def test_a_safe_card_is_told_with_its_copies_report_and_contact_sheet(
     assert said["verdict"] == "SAFE TO FORMAT" and verdict(result)[0]
     assert "ssd" in said["destinations"] and "nas" in said["destinations"]
     assert Path(str(said["contact_sheet.png"])).read_bytes().startswith(b"\x89PNG")
+    prefix, _, encoded = str(said["clips"]).removesuffix(")").partition(",")
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as shown:
+        assert prefix == "![contact sheet](data:image/jpeg;base64" and max(shown.size) <= 600
     assert Path(str(said["report.html"])).is_relative_to(disks[0])
     with Library(settings) as library:
         assert {row.destination for row in library.ledger.offloads.rows()} == set(disks)

@@ -28,6 +28,9 @@ SHEET_CLIPS = 60
 THUMBNAIL = (256, 144)
 """Largest width and height of a picture, in pixels."""
 
+PREVIEW = (600, 600)
+"""Largest width and height of the preview of a contact sheet, in pixels."""
+
 _COLUMNS = 5
 _MARGIN = 12
 _CAPTION = 40
@@ -83,6 +86,20 @@ def write_reports(result: OffloadResult, settings: Settings) -> list[str]:
     return problems
 
 
+def preview(sheet: Path) -> bytes:
+    """A contact sheet made small, as a JPEG to be shown in a page.
+
+    Raises:
+        OSError: It cannot be read, or is no picture.
+    """
+    from PIL import Image
+
+    with Image.open(sheet) as opened:
+        small = opened.convert("RGB")
+    small.thumbnail(PREVIEW)
+    return _jpeg(small)
+
+
 def _pictures(copy: Copy, result: OffloadResult, settings: Settings) -> dict[str, Picture]:
     clips = [file for file in result.card.files if _is_clip(file) and file.path in copy.records][:MOST_PICTURES]
     folder = copy.folder or copy.root
@@ -134,9 +151,13 @@ def _picture(order: _Order) -> Picture:
         frame, said = found[0][1], _clock(probe.duration_s)
     small = Image.fromarray(frame)
     small.thumbnail(THUMBNAIL)
+    return Picture(_jpeg(small), said)
+
+
+def _jpeg(picture: "Image.Image") -> bytes:
     written = io.BytesIO()
-    small.save(written, "JPEG", quality=80)
-    return Picture(written.getvalue(), said)
+    picture.save(written, "JPEG", quality=80)
+    return written.getvalue()
 
 
 def _table(result: OffloadResult) -> str:

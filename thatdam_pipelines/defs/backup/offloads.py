@@ -1,5 +1,6 @@
 """Offloading a card from the Dagster UI: which card and where to is typed into the launchpad."""
 
+import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
 from thatdam_pipelines.backup.offload_account import reasons_of, record_offload
-from thatdam_pipelines.backup.report import write_reports
+from thatdam_pipelines.backup.report import preview, write_reports
 from thatdam_pipelines.defs.backup.checks import OF_OFFLOADS, specs, told
 from thatdam_pipelines.defs.report import markdown_table
 from thatdam_pipelines.defs.stages import LOG_EVERY_S, RUN_PROBLEMS, told_plainly
@@ -102,6 +103,9 @@ def _metadata(
     for folder in [folder for folder in folders if folder is not None][:1]:
         found = [folder / name for name in ("report.html", "contact_sheet.png") if (folder / name).exists()]
         metadata |= {path.name: dg.MetadataValue.path(path) for path in found}
+        if (sheet := folder / "contact_sheet.png") in found:
+            picture = base64.b64encode(preview(sheet)).decode()
+            metadata["clips"] = dg.MetadataValue.md(f"![contact sheet](data:image/jpeg;base64,{picture})")
     if lines := [*reasons_of(result), *result.warnings, *problems]:
         metadata["to know"] = markdown_table(("what",), [(line,) for line in lines])
     return metadata | ({"batches": ", ".join(batches)} if batches else {})
