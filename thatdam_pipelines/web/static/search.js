@@ -76,7 +76,7 @@ async function search(now) {
     });
     showNotes(looks ? page : null);
     showCount(page, looks, filters);
-    if (!page.shown.length) await showNothing(now, looks);
+    if (!page.shown.length) await showNothing(now, looks, page.knows_words);
     Object.assign(document.body.dataset, { state: "answered", answered: location.search });
   } catch (error) {
     if (error.name !== "AbortError") showTrouble(error);
@@ -126,12 +126,12 @@ function showNotes(page) {
   $("#count").title = page ? page.notes[0] : "";
 }
 
-async function showNothing({ q, filters }, looks) {
+async function showNothing({ q, filters }, looks, knowsWords) {
   const place = $("#nothing");
   place.hidden = false;
   if (!looks && !filters.size) return place.replaceChildren($("#empty-library").content.cloneNode(true));
   const parts = [make("h2", {}, "Nothing found")];
-  parts.push(make("p", {}, looks ? "Nothing in the library comes close enough to that. A moment is shown only when it is closer to the query than to sentences that say nothing." : "No clip fits all these filters."));
+  parts.push(make("p", {}, whyNothing(looks, knowsWords)));
   if (filters.size) {
     const drop = make("button", { type: "button" }, looks ? "Search without filters" : "Clear filters");
     drop.addEventListener("click", () => go(with_({ filters: new URLSearchParams() })));
@@ -139,6 +139,12 @@ async function showNothing({ q, filters }, looks) {
   }
   place.replaceChildren(...parts);
   if (q) place.append(...(await explained(q)));
+}
+
+function whyNothing(looks, knowsWords) {
+  if (!looks) return "No clip fits all these filters.";
+  if (!knowsWords) return "No name, tag, note or fact in the library has these words, and nothing looks like it.";
+  return "Nothing in the library comes close enough to that. A moment is shown only when it is closer to the query than to what says nothing.";
 }
 
 // Files of that name, whose pages say what is done and what is missing.
