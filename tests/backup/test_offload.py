@@ -121,6 +121,24 @@ def test_asked_to_verify_again_it_reads_both_ends(card: Path, two: list[Path]) -
     assert result.copies[1].earlier == frozenset()
 
 
+def test_a_copy_once_found_damaged_is_not_believed_by_a_later_run_until_it_is_made_anew(
+    card: Path, two: list[Path]
+) -> None:
+    path = folder_of(offload(card, two)) / "DCIM/100TEST/C0001.MOV"
+    found = path.stat()
+    damaged = bytearray(path.read_bytes())
+    damaged[200_000] ^= 1
+    path.write_bytes(damaged)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert not offload(card, two, reverify=True).is_safe
+    again = offload(card, two)
+    assert not again.is_safe and again.copies[1].is_whole
+    assert again.copies[0].failures == {"DCIM/100TEST/C0001.MOV": "another content stands under its name there"}
+    path.unlink()
+    assert offload(card, two).is_safe
+    assert path.read_bytes() == (card / "DCIM/100TEST/C0001.MOV").read_bytes()
+
+
 def test_what_was_shot_since_is_added_to_the_same_folder(card: Path, two: list[Path]) -> None:
     first = offload(card, two)
     put_files(card, {"DCIM/100TEST/C0099.MOV": b"new"})

@@ -187,11 +187,13 @@ class _Run:
         for one in lacking:
             one.end_file(source)
         # Two destinations that were filled in two runs must hold the same, whatever the card says of size and time.
-        for one in holding:
-            if self._is_in_doubt(file, one, holding):
-                one.compare(file, source)
-            elif one.records[file.path].digest != source.digest:
-                one.failures[file.path] = "the card has another content than when it was copied"
+        doubtful = [
+            one
+            for one in holding
+            if one.records[file.path].digest != source.digest or self._is_in_doubt(file, one, holding)
+        ]
+        for one in doubtful:
+            one.compare(file, source)
 
     def _is_in_doubt(self, file: CardFile, one: Destination, holding: list[Destination]) -> bool:
         """Whether what an earlier run verified is to be read again: on request, or as less was known of it then."""

@@ -362,22 +362,28 @@ class Destination:
     def _compare(self, file: CardFile, source: Source) -> None:
         record = self.records[file.path]
         if record.digest != source.digest:
-            self.failures[file.path] = "the card has another content than when it was copied"
+            self._refute(file, "the card has another content than when it was copied")
             return
         if is_chain(file.path) and not self._stands(record):
             return
         try:
             same = read_back(self.folder / file.path) == source.digest
         except MediaError as error:
-            self.failures[file.path] = error.cause
+            self._refute(file, error.cause)
             return
         if not same:
-            self.failures[file.path] = "its copy does not equal the card any more"
+            self._refute(file, "its copy does not equal the card any more")
         elif self._journal is not None:
             now = replace(record, verified_at=_now(), hashes=source.hashes, history=source.history)
             self._journal.add([now])
             self.earlier -= {file.path}
         self.done_bytes += 2 * file.size_bytes
+
+    def _refute(self, file: CardFile, reason: str) -> None:
+        # First told, then forgotten: whoever gives the files is not to give this one anew.
+        self.failures[file.path] = reason
+        if self._journal is not None:
+            self._journal.revoke(file.path)
 
     @contextlib.contextmanager
     def _one_file(self, file: CardFile) -> Iterator[None]:

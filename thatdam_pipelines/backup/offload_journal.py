@@ -106,6 +106,11 @@ class Journal:
         self._append([{**asdict(record), "path": escape_name(record.path)} for record in records])
         self.records.update((record.path, record) for record in records)
 
+    def revoke(self, path: str) -> None:
+        """Write down that what is recorded of a file was found not to hold: no later run may take it for verified."""
+        self._append([{"revoked": escape_name(path)}])
+        del self.records[path]
+
     def note_generation(self, state: str) -> None:
         """Write down of which records the ASC MHL was written."""
         self._append([{"generation": state}])
@@ -135,6 +140,8 @@ def is_of_card(folder: Path, card: Card) -> bool:
             if record.path not in files or not record.is_of(files[record.path]):
                 return False
             edges[record.path] = record.edges
+        elif "revoked" in values:
+            edges.pop(unescape_name(values["revoked"]), None)
     if not header or (card.volume and header.get("volume") not in (None, card.volume)):
         return False
     try:
@@ -155,6 +162,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Record], str | None]:
         elif _is_record(values):
             record = _record(values)
             records[record.path] = record
+        elif "revoked" in values:
+            records.pop(unescape_name(values["revoked"]), None)
         elif "generation" in values:
             generation = values["generation"]
     return header, records, generation
