@@ -220,7 +220,7 @@ def offload(
     else:
         for line in outcome.lines():
             typer.echo(shown(line))
-    if not outcome.offload.is_safe or (outcome.ingested is not None and not outcome.ingested.finished):
+    if not outcome.is_done:
         raise typer.Exit(1)
 
 

@@ -27,17 +27,25 @@ class OffloadOutcome:
         ingested: None when it was not asked for, or the first destination has no whole copy.
         offload_id: Of its rows in the ledger; None without a home, and where it could not be written down.
         report_problems: Reports that could not be written, and why the ledger could not.
+        ingest_problem: Why the ingest that was asked for could not be begun.
     """
 
     offload: OffloadResult
     offload_id: str | None
     ingested: IngestResult | None
     report_problems: list[str]
+    ingest_problem: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the card is safe to format and the ingest, if any was asked for, is done."""
+        ingested = self.ingested is None or self.ingested.finished
+        return self.offload.is_safe and ingested and self.ingest_problem is None
 
     def as_dict(self) -> dict[str, Any]:
         ingest = self.ingested.as_dict() if self.ingested else None
         told = {"offload_id": self.offload_id, "report_problems": self.report_problems, "ingest": ingest}
-        return {**self.offload.as_dict(), **told}
+        return {**self.offload.as_dict(), **told, "ingest_problem": self.ingest_problem}
 
     def lines(self) -> Iterator[str]:
         """The verdict, why, and where everything is; paths as they are."""
@@ -58,6 +66,8 @@ class OffloadOutcome:
             yield f"  verified, but no ASC MHL can name it: {path}"
         for problem in self.report_problems:
             yield f"  {problem}"
+        if self.ingest_problem is not None:
+            yield f"  not ingested: {self.ingest_problem}"
         if self.ingested is not None:
             yield f"  ingested: {len(self.ingested.media)} files, {len(self.ingested.failed)} failed"
 
@@ -95,10 +105,13 @@ def run_offload(
         problems = write_reports(result, settings)
     offload_id = _written_down(settings, result, problems, begin=ingest)
     first = result.copies[0]
-    ingested = None
+    ingested = problem = None
     if ingest and first.is_whole and first.folder is not None:
-        ingested = ingest_paths(settings, [first.folder], mode, wait=False, console=console)
-    return OffloadOutcome(result, offload_id, ingested, problems)
+        try:
+            ingested = ingest_paths(settings, [first.folder], mode, wait=False, console=console)
+        except (ThatdamError, SQLAlchemyError, OSError) as error:
+            problem = str(error)
+    return OffloadOutcome(result, offload_id, ingested, problems, problem)
 
 
 def _written_down(settings: Settings, result: OffloadResult, problems: list[str], *, begin: bool) -> str | None:

@@ -136,3 +136,13 @@ def test_a_ledger_that_cannot_be_written_changes_no_verdict(
     assert exit_code("offload", card, "--to", ssd) == 0
     said = capsys.readouterr().out
     assert said.startswith("SAFE TO FORMAT") and "the library's ledger cannot be written" in said
+
+
+def test_an_ingest_that_cannot_begin_takes_no_verdict_away(
+    card: Path, ssd: Path, exit_code: ExitCode, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.home.mkdir()
+    (settings.home / "library.db").write_bytes(b"no database" * 100)
+    assert exit_code("offload", card, "--to", ssd, "--ingest") == 1
+    said = capsys.readouterr().out
+    assert said.startswith("SAFE TO FORMAT") and "not ingested: " in said
