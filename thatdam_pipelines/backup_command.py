@@ -16,6 +16,7 @@ from thatdam_pipelines.settings import BackupTarget, Settings, get_settings
 from thatdam_pipelines.terminal import AsJson, err, out, print_json, shown
 
 if TYPE_CHECKING:
+    from thatdam_pipelines.backup.manifest import SnapshotName
     from thatdam_pipelines.backup.targets import Target
     from thatdam_pipelines.library.home import Library
 
@@ -54,7 +55,7 @@ def list_command(
 
     Example: `thatdam backup list`
     """
-    from thatdam_pipelines.backup.manifest import find_snapshot, list_snapshots, open_manifest, read_lines
+    from thatdam_pipelines.backup.manifest import list_snapshots, open_manifest, read_lines
 
     if snapshot is None:
         rows: list[dict[str, Any]] = []
@@ -66,8 +67,8 @@ def list_command(
         for row in rows if not as_json else []:
             typer.echo(f"{row['snapshot']}  {row['created_utc']:%Y-%m-%d %H:%M} UTC  {row['target']}")
         return
-    opened = _open_targets(get_settings(), source, key)[0]
-    with open_manifest(opened, find_snapshot(opened, snapshot)) as manifest:
+    targets, found = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
+    with open_manifest(targets[0], found) as manifest:
         if as_json:
             print_json([vars(line) for line in read_lines(manifest)])
             return
@@ -149,14 +150,15 @@ def restore_command(
 
     Example: `thatdam backup restore latest --all --to /mnt/new/home --from /mnt/backup`
     """
-    from thatdam_pipelines.backup.manifest import find_snapshot
     from thatdam_pipelines.backup.restore import Wanted, restore
 
     if sum((path is not None, media is not None, everything)) != 1:
         raise typer.BadParameter("Say what to restore: one of --path, --media and --all.")
+    if "" in (path, media):
+        raise typer.BadParameter("An empty --path or --media names nothing.")
     if database is not None and not everything:
         raise typer.BadParameter("A database is restored with --all only.")
-    targets, name = _with_snapshot(_open_targets(get_settings(), source, key), snapshot, find_snapshot)
+    targets, name = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
     what = Wanted(everything, path, media)
     with _bar() as told:
         report = restore(
@@ -265,18 +267,36 @@ def _open_targets(
     return opened
 
 
-def _with_snapshot(targets: list["Target"], snapshot: str, find: Callable[["Target", str], Any]) -> tuple[Any, Any]:
-    """The targets, one that has the snapshot first; of the latest, the one with the newest."""
-    found = []
-    for target in targets:
+def _with_snapshot(targets: list["Target"], snapshot: str) -> tuple[list["Target"], "SnapshotName"]:
+    """The targets, one that has the snapshot first; of the latest, the one with this library's newest, if any has."""
+    from thatdam_pipelines.backup.manifest import find_snapshot
+
+    causes: list[str] = []
+    own = _own_library()
+    for library in [own, None] if own else [None]:
+        found = []
+        for target in targets:
+            try:
+                found.append((find_snapshot(target, snapshot, library), target))
+            except QueryError as error:
+                causes.append(error.cause)
+        if found:
+            name, first = max(found, key=lambda one: one[0].created_utc)
+            return [first, *(target for target in targets if target is not first)], name
+    raise QueryError(snapshot, "; ".join(dict.fromkeys(causes)), "See `thatdam backup list`.")
+
+
+def _own_library() -> str | None:
+    """The id of this home's library; None where there is none, or it is what is to be restored."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from thatdam_pipelines.library.home import Library
+
+    with Library(get_settings()) as library:
         try:
-            found.append((find(target, snapshot), target))
-        except QueryError:
-            continue
-    if not found:
-        raise QueryError(snapshot, "no target that can be reached has such a snapshot", "See `thatdam backup list`.")
-    name, first = max(found, key=lambda one: one[0].created_utc)
-    return [first, *(target for target in targets if target is not first)], name
+            return library.ledger.get_setting("library_id") if library.has_begun else None
+        except (ThatdamError, SQLAlchemyError, OSError):
+            return None
 
 
 def _no_targets() -> SettingsError:

@@ -110,6 +110,27 @@ def test_one_target_that_is_offline_does_not_keep_the_other_from_its_snapshot(
     assert "no identity" in nas["error"] and usb["verified"] == usb["new_files"]
 
 
+def test_of_two_libraries_at_one_target_latest_is_the_homes_own(machine: dict[str, str], tmp_path: Path) -> None:
+    other = machine | {"THATDAM_HOME": str(tmp_path / "other")}
+    (own, _) = answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    answered(thatdam(tmp_path, "backup", "run", "--json", **other))
+    said = answered(
+        thatdam(tmp_path, "backup", "restore", "latest", "--all", "--to", "new", "--dry-run", "--json", **machine)
+    )
+    assert said["snapshot_id"][-13:-5] == own["snapshot_id"][-13:-5]
+    unknown = thatdam(tmp_path, "backup", "list", "latest", "--from", str(tmp_path / "nas"), THATDAM_HOME="none")
+    assert unknown.returncode == 2 and "2 libraries" in unknown.stderr
+    assert own["snapshot_id"] in "".join(unknown.stderr.split())
+
+
+def test_the_files_of_a_snapshot_are_listed_whichever_target_has_it(machine: dict[str, str], tmp_path: Path) -> None:
+    _, usb = answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    assert answered(thatdam(tmp_path, "backup", "list", usb["snapshot_id"], "--json", **machine))
+    missing = thatdam(tmp_path, "backup", "list", "nosuch", **machine)
+    assert missing.returncode == 2
+    assert "at nas; there is no such snapshot at usb" in " ".join(missing.stderr.split())
+
+
 def test_wrong_arguments_end_with_2_and_the_next_step(machine: dict[str, str], tmp_path: Path) -> None:
     none = {"THATDAM_HOME": machine["THATDAM_HOME"]}
     for arguments, settings in (
@@ -118,6 +139,7 @@ def test_wrong_arguments_end_with_2_and_the_next_step(machine: dict[str, str], t
         (["backup", "restore", "latest", "--to", "out"], machine),
         (["backup", "restore", "latest", "--all", "--media", "1", "--to", "out"], machine),
         (["backup", "restore", "latest", "--media", "1", "--to", "out", "--database", "postgresql://x"], machine),
+        (["backup", "restore", "latest", "--media", "", "--to", "out"], machine),
         (["verify"], machine),
         (["verify", "--sample", "500%"], machine),
     ):

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from thatdam_pipelines.backup.manifest import find_snapshot, open_manifest, read_lines
+from thatdam_pipelines.backup.manifest import find_snapshot, list_snapshots, open_manifest, read_lines
 from thatdam_pipelines.backup.restore import RestoreReport, Wanted, restore
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import open_target
-from thatdam_pipelines.errors import OfflineError, OverwriteError, QueryError, SettingsError
+from thatdam_pipelines.errors import OfflineError, OverwriteError, QueryError, SettingsError, StoreError
 from thatdam_pipelines.library import ledger_tables
 from thatdam_pipelines.library.catalog import publish, run_sql
 from thatdam_pipelines.library.checksum import digest_file
@@ -280,3 +280,38 @@ def test_a_database_that_cannot_be_used_is_told_without_its_password(
         with pytest.raises(SettingsError, match="postgresql://"):
             restored(settings, disk, everything, home, database=url)
     assert not home.exists() and not Path("other.db").exists()
+
+
+def test_a_path_is_found_as_it_is_listed_whatever_characters_it_has(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", {"DCIM [1]/q?*[a].mov": b"glob", "DCIM [1]/other.mov": b"other"}, disk)
+    report = restored(settings, disk, Wanted(pattern="DCIM [1]/q?*[a].mov"), tmp_path / "out")
+    (path,) = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert report.files == 1 and path.read_bytes() == b"glob"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_file_where_the_folder_would_be_is_told_at_once_and_left(
+    settings: Settings, tmp_path: Path, disk: BackupTarget, dry_run: bool
+) -> None:
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a"}, disk)
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(StoreError, match="no folder"):
+        restored(settings, disk, Wanted(everything=True), tmp_path / "out", dry_run=dry_run)
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+def test_the_latest_of_two_libraries_at_one_target_is_not_guessed(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "mine", {"A.MOV": b"mine"}, disk)
+    with Library(settings) as library:
+        own = library.ledger.get_setting("library_id")
+    backed_up(settings.model_copy(update={"home": tmp_path / "other"}), tmp_path / "yours", {"B.MOV": b"yours"}, disk)
+    target = open_target(settings, disk)
+    first, second = list_snapshots(target)
+    with pytest.raises(QueryError, match="2 libraries") as told:
+        find_snapshot(target, "latest")
+    assert first.snapshot_id in str(told.value) and second.snapshot_id in str(told.value)
+    assert find_snapshot(target, "latest", own) == first

@@ -120,10 +120,14 @@ def find_snapshot(target: Target, wanted: str, library: str | None = None) -> Sn
         library: Only snapshots of the library with this id count for ``latest``.
 
     Raises:
-        QueryError: There is none, or more than one begins so.
+        QueryError: There is none, or more than one begins so, or there is a latest of more than one library.
     """
     snapshots = list_snapshots(target)
     if wanted == "latest":
+        newest = {name.library: name.snapshot_id for name in snapshots}
+        if library is None and len(newest) > 1:
+            cause = f"snapshots of {len(newest)} libraries are at {target.name}: the newest of each are "
+            raise QueryError(wanted, cause + ", ".join(sorted(newest.values())), "Name one of them.")
         found = [name for name in snapshots if library is None or name.library == library[:8]][-1:]
     else:
         found = [name for name in snapshots if name.snapshot_id.startswith(wanted)]

@@ -37,7 +37,8 @@ class Wanted:
     """What to restore.
 
     Args:
-        pattern: Shell pattern of paths in the snapshot; also matches the end of a path from a folder on.
+        pattern: Shell pattern of paths in the snapshot, or such a path as it is, whatever characters it has; also
+            matches the end of a path from a folder on.
         media_id: One content, by its id or its beginning.
     """
 
@@ -50,6 +51,8 @@ class Wanted:
             return line.media_id is not None and line.media_id.startswith(self.media_id)
         if self.pattern is not None:
             pattern = self.pattern.lstrip("/")
+            if line.path == pattern or line.path.endswith(f"/{pattern}"):
+                return True
             return fnmatch.fnmatchcase(line.path, pattern) or fnmatch.fnmatchcase(line.path, f"*/{pattern}")
         return self.everything
 
@@ -105,8 +108,10 @@ def restore(
         OfflineError: The first target, or the database, cannot be reached.
         OverwriteError: The database is not empty.
         QueryError: Nothing of the snapshot is wanted.
-        StoreError: The manifest is lost, or ``to`` cannot be written.
+        StoreError: The manifest is lost, or ``to`` is no folder or cannot be written.
     """
+    if to.exists() and not to.is_dir():
+        raise StoreError(to, "it is no folder", "Name a folder, or one that is not there yet.")
     began = time.monotonic()
     files = done = there = chosen = total = 0
     problems: list[dict[str, str]] = []
@@ -176,12 +181,13 @@ def fetch(targets: Sequence[Target], blake3: str, path: Path) -> Target:
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             raise
         if hasher.digest().blake3 == blake3:
             return target
         path.unlink()
-        if not problems or not problems[-1].startswith(target.name):
+        if not problems or not problems[-1].startswith(f"{target.name}: "):
             problems.append(f"{target.name}: it is damaged there")
     raise MediaError(blake3, f"no good copy is found ({'; '.join(problems)})", "Try another target or snapshot.")
 
