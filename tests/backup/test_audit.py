@@ -108,6 +108,16 @@ def test_an_unplugged_target_is_offline_and_nothing_is_called_missing(filled: Se
         assert all(copy.state == "verified" for copy in library.ledger.copies.oldest(target.target_id))
 
 
+def test_a_drill_takes_no_original_for_a_database_because_of_its_name(filled: Settings, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/CAMERA.db").write_bytes(b"no SQLite")
+    with Library(filled) as library:
+        for batch in claim_paths(library, [tmp_path / "more"], "copy"):
+            ingest_batch(library, batch)
+        take_snapshot(library, filled.backup_targets[0])
+        assert drill(library, target_of(library), seed=1).wrong == []
+
+
 def test_a_drill_restores_and_compares_and_finds_what_is_damaged(filled: Settings, tmp_path: Path) -> None:
     with Library(filled) as library:
         good = drill(library, target_of(library), seed=1)

@@ -229,3 +229,21 @@ def test_an_s3_bucket_holds_the_same_snapshot(s3_settings: Settings, settings: S
             assert found is not None and found.blake3 == blake3
     assert first.new_files == first.verified and second.new_files <= 1
     assert target.offsite and target.volume == bucket.removeprefix("s3://")
+
+
+def test_a_damaged_memory_of_hashes_is_begun_anew(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
+    fill(settings, tmp_path / "card", CLIPS)
+    with Library(settings) as library:
+        before = take_snapshot(library, disk)
+        stamps = settings.backup_dir / "stamps.db"
+        stamps.write_bytes(b"no database" * stamps.stat().st_size)
+        after = take_snapshot(library, disk)
+    assert after.missing == [] and after.files == before.files
+
+
+def test_a_place_that_fails_when_it_is_asked_is_offline(settings: Settings, tmp_path: Path) -> None:
+    name_too_long = BackupTarget(name="disk", url=str(tmp_path / ("x" * 300)))
+    with Library(settings) as library, pytest.raises(OfflineError, match="cannot be made"):
+        take_snapshot(library, name_too_long)
+    with pytest.raises(OfflineError, match="not there"):
+        open_target(settings, name_too_long)

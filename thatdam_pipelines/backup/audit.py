@@ -200,7 +200,7 @@ def _restored_wrongly(target: Target, line: Line, path: Path) -> str | None:
         return error.cause
     if path.stat().st_size != line.size_bytes:
         return f"it has {path.stat().st_size} bytes, not {line.size_bytes}"
-    if path.suffix == ".db":
+    if path.suffix == ".db" and line.role == "database":
         return check_sqlite(path)
     if path.suffix == ".parquet" and line.role in ("table", "database"):
         try:

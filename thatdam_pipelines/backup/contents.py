@@ -23,6 +23,7 @@ from thatdam_pipelines.library.schemas import AUDIO, LOCATIONS, MEDIA, PROXIES, 
 MEDIA_FOLDER = "media"
 REFERENCED_FOLDER = "referenced"
 TABLES_FOLDER = "tables"
+_STAMPS = "stamps.db"
 _DERIVED = {
     PROXIES: ("proxy_path", "poster_path", "sprite_path", "sprite_vtt_path", "audio_path", "measures_path"),
     AUDIO: ("waveform_path",),
@@ -142,13 +143,14 @@ class Stamps:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(folder / "stamps.db", isolation_level=None, timeout=30)
-        for statement in (
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE IF NOT EXISTS stamps (path TEXT PRIMARY KEY, size, mtime_ns, inode, blake3) WITHOUT ROWID",
-        ):
-            self._database.execute(statement).close()
+        self._folder = folder
+        self._database = self._opened()
+        try:
+            self._set_up()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._begin_anew()
 
     def blake3(self, path: Path) -> tuple[str, int]:
         """BLAKE3 and size in bytes of a file.
@@ -162,14 +164,43 @@ class Stamps:
         except OSError as error:
             raise MediaError(path, f"it cannot be read ({error.strerror})", "Restore it from a backup.") from error
         stamp = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
-        known = self._database.execute(
-            "SELECT blake3 FROM stamps WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?", (name, *stamp)
-        ).fetchone()
+        known = self._asked(
+            "SELECT blake3 FROM stamps WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?", name, *stamp
+        )
         if known:
             return known[0], facts.st_size
         digest = digest_file(path)
-        self._database.execute("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?)", (name, *stamp, digest.blake3))
+        self._asked("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?)", name, *stamp, digest.blake3)
         return digest.blake3, digest.size_bytes
 
     def close(self) -> None:
         self._database.close()
+
+    def _asked(self, statement: str, *values: object) -> tuple[str, ...] | None:
+        try:
+            row: tuple[str, ...] | None = self._database.execute(statement, values).fetchone()
+            return row
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._begin_anew()
+            return None
+
+    def _begin_anew(self) -> None:
+        """A cut of the power may damage it, as nothing of it is forced to the disk: then all is read once more."""
+        self._database.close()
+        for suffix in ("", "-wal", "-shm"):
+            (self._folder / f"{_STAMPS}{suffix}").unlink(missing_ok=True)
+        self._database = self._opened()
+        self._set_up()
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._folder / _STAMPS, isolation_level=None, timeout=30)
+
+    def _set_up(self) -> None:
+        for statement in (
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE IF NOT EXISTS stamps (path TEXT PRIMARY KEY, size, mtime_ns, inode, blake3) WITHOUT ROWID",
+        ):
+            self._database.execute(statement).close()

@@ -33,11 +33,13 @@ class DiskPlace:
         self._lock = threading.Lock()
 
     def exists(self) -> bool:
-        """Whether the folder is there."""
-        return self.root.is_dir()
+        """Whether the folder is there; a disk that fails when it is asked is not."""
+        with contextlib.suppress(OSError):
+            return self.root.is_dir()
+        return False
 
     def is_empty(self) -> bool:
-        with os.scandir(self.root) as entries:
+        with self._working(""), os.scandir(self.root) as entries:
             return not any(entry.name not in (PARTS, "lost+found") for entry in entries)
 
     def create(self) -> None:
@@ -227,7 +229,7 @@ class DiskPlace:
         try:
             yield
         except FileNotFoundError as error:
-            if may_be_missing and self.root.is_dir():
+            if may_be_missing and self.exists():
                 raise
             raise self._gone(key) from error
         except OSError as error:
@@ -238,7 +240,7 @@ class DiskPlace:
 
     def _gone(self, key: str) -> ThatdamError:
         """The error for something that was there a moment ago."""
-        if not self.root.is_dir():
+        if not self.exists():
             return OfflineError(self.root, "the backup target is not there", "Mount its disk, then run it again.")
         cause = "what was just written there is gone: another disk may be mounted in its place"
         return StoreError(self.root / key, cause, "Mount the target's disk, then run it again.")

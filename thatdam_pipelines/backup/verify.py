@@ -116,7 +116,7 @@ def _what_is_wrong(library: Library, source: Source, away: list[str], sound: dic
             digest = library.store.digest(source.place)
         else:
             path = Path(unescape_name(source.place))
-            if not path.exists() and not path.parent.exists():
+            if _is_away(path):
                 away.append(source.path)
                 return None
             digest = read_back(path)
@@ -129,6 +129,14 @@ def _what_is_wrong(library: Library, source: Source, away: list[str], sound: dic
     if source.in_store:
         sound[source.place] = digest
     return None
+
+
+def _is_away(path: Path) -> bool:
+    """Whether the folder of a file is not there, or its disk fails when it is asked, as one that was torn out."""
+    try:
+        return not path.exists() and not path.parent.exists()
+    except OSError:
+        return True
 
 
 def _row(source: Source, reason: str | None) -> Copy:
