@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from thatdam_pipelines.backup.offload_journal import Record
 from thatdam_pipelines.errors import MediaError
-from thatdam_pipelines.library.files import replacing
+from thatdam_pipelines.library.files import PART_SUFFIX, replacing
 from thatdam_pipelines.media.hash_lists import (
     CHAIN,
     FOLDER,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ascmhl.history import MHLHistory
 
 _NOT_IN_XML = re.compile("[^\t\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NEXT_STEP = f"Move the folder {FOLDER} elsewhere and run it again: a new history is begun."
 _PLAIN = re.compile(r"[\w./ ,=@~+-]")
 
 
@@ -36,7 +37,7 @@ def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[
     """Append a generation with ``records`` to the history of ``folder``, or begin one.
 
     Directory hashes are those of what is recorded. A path that XML cannot hold is ignored by the history. A kill leaves
-    the history as it was.
+    the history as it was. What was written is read back.
 
     Args:
         folder: The copy of a card.
@@ -46,14 +47,14 @@ def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[
         comment: Goes into the generation.
 
     Raises:
-        MediaError: The history that is there cannot be continued.
+        MediaError: The history that is there cannot be continued, or what was written does not read back.
         OSError: The folder cannot be written.
     """
     held = {record.path: record for record in records if not is_history(record.path)}
     _drop_unfinished(folder, {record.path for record in records})
     with staged_histories(folder, folder.name) as stage:
         before = {path: path.stat().st_mtime_ns for path in stage.rglob("*") if path.is_file()}
-        history = load_history(stage)
+        history = load_history(stage, folder)
         with as_media_error(folder):
             session = _session(history, {path for path in (*held, *(folders or ())) if not is_sayable(path)})
             if folders is None:
@@ -68,6 +69,24 @@ def write_generation(folder: Path, records: Sequence[Record], folders: Sequence[
         for path in [*written, *sorted(chains, key=lambda path: len(path.parts), reverse=True)]:
             with replacing(folder / path.relative_to(stage)) as part:
                 shutil.copyfile(path, part)
+    require_sound(folder)
+
+
+def require_sound(folder: Path) -> None:
+    """Compare every manifest of the histories in and below ``folder`` with the chain that names it.
+
+    Raises:
+        MediaError: One is missing or is not what its chain says, or a chain cannot be read.
+    """
+    from ascmhl.hasher import hash_file
+
+    for history in _histories(folder):
+        for name, form, listed in read_chain(history / CHAIN):
+            manifest = history / name
+            if not manifest.is_file():
+                raise MediaError(manifest, f"{name} is not there, which {CHAIN} names", _NEXT_STEP)
+            if hash_file(str(manifest), form) != listed:
+                raise MediaError(manifest, f"the manifest {name} is not what {CHAIN} says", _NEXT_STEP)
 
 
 def extends(chain: Path, copy: Path) -> bool:
@@ -93,15 +112,20 @@ def is_chain(path: str) -> bool:
 
 
 def _drop_unfinished(folder: Path, from_card: set[str]) -> None:
-    """Remove manifests that a kill left before any chain named them."""
-    for history in [Path(at, FOLDER) for at, folders, _ in os.walk(folder) if FOLDER in folders]:
+    """Remove what a kill left: files half written, and manifests of the next generation, which no chain names yet."""
+    for history in _histories(folder):
         chain = history / CHAIN
         named = {name for name, _, _ in read_chain(chain)} if chain.exists() else set()
-        for manifest in history.glob("*.mhl"):
-            if manifest.name not in named and str(manifest.relative_to(folder)) not in from_card:
-                manifest.unlink()
+        next_ones = history.glob(f"{len(named) + 1:04d}_*.mhl")
+        for left in [*history.glob(f".*{PART_SUFFIX}"), *next_ones]:
+            if left.name not in named and str(left.relative_to(folder)) not in from_card:
+                left.unlink()
         if not any(history.iterdir()):
             history.rmdir()
+
+
+def _histories(folder: Path) -> list[Path]:
+    return [Path(at, FOLDER) for at, folders, _ in os.walk(folder) if FOLDER in folders]
 
 
 def _session(history: "MHLHistory", unsayable: set[str]) -> "MHLGenerationCreationSession":

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from thatdam_pipelines.backup.mhl import extends, is_chain, is_sayable, write_generation
-from thatdam_pipelines.backup.offload_card import Card, CardFile, edges_of, read_card
+from thatdam_pipelines.backup.mhl import extends, is_chain, is_sayable, require_sound, write_generation
+from thatdam_pipelines.backup.offload_card import Card, CardFile, changes, edges_of, read_card
 from thatdam_pipelines.backup.offload_destination import REPORT_SUFFIX, Destination
 from thatdam_pipelines.backup.offload_journal import Record
 from thatdam_pipelines.backup.offload_part import Source
@@ -18,7 +18,7 @@ from thatdam_pipelines.errors import MediaError, SettingsError, ThatdamError
 from thatdam_pipelines.library.checksum import changed, digest_open, open_regular
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.offloads import Verdict
-from thatdam_pipelines.media.hash_lists import FORMAT, CardHistory, read_card_history
+from thatdam_pipelines.media.hash_lists import FOLDER, FORMAT, CardHistory, read_card_history
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def offload(
         run.current = ""
         for end in ends:
             end.finish(run.tell)
-        run.problems |= _changes(listed)
+        run.problems |= changes(listed)
         run.problems |= _history_problems(history, ends)
         copies = [_concluded(end, run) for end in ends]
     finally:
@@ -289,7 +289,8 @@ def _concluded(end: Destination, run: _Run) -> Copy:
             mhl = _generation(end, run)
         except MediaError as error:
             mhl = error.cause
-            run.problems.setdefault(".", error.cause)
+            if not run.history.problems:
+                end.failures[FOLDER] = error.cause
         except (OSError, ThatdamError) as error:
             end.fail(error)
     if end.failure is None:
@@ -316,28 +317,12 @@ def _generation(end: Destination, run: _Run) -> str:
     end.require_there()
     records = [record for path, record in end.records.items() if path not in end.failures]
     if end.has_generation(records):
+        require_sound(end.folder)
         return "unchanged"
     comment = f"offload of {escape_name(run.card.root.name)}"
     write_generation(end.folder, records, run.card.folders, comment)
     end.note_generation(records)
     return "written"
-
-
-def _changes(card: Card) -> dict[str, str]:
-    """What is not on the card as it was when the offload began."""
-    try:
-        now = read_card(card.root)
-        now = now.taking(path for path in now.left if any(path == file.path for file in card.files))
-    except (SettingsError, OSError):
-        return {".": "the card is gone"}
-    if not now.files:
-        return {".": "the card is gone"}
-    before, after = ({file.path: file for file in one.files} for one in (card, now))
-    found = {path: "it appeared on the card during the offload" for path in after if path not in before}
-    for path, file in before.items():
-        if after.get(path) != file:
-            found[path] = "it was changed on the card during the offload" if path in after else "it went from the card"
-    return found
 
 
 def _history_problems(history: CardHistory, ends: list[Destination]) -> dict[str, str]:

@@ -1,19 +1,24 @@
 """Offloads written down in the library's ledger, for its views and checks."""
 
 import secrets
+from datetime import UTC, datetime, timedelta
 
 from thatdam_pipelines.backup.offload import Copy, OffloadResult
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.offloads import OffloadRow
 
+_STAMP = "%Y%m%dT%H%M%S.%f"
 MOST_REASONS = 100
 """Reasons that are kept of one offload; its report has all of them."""
 
 
 def record_offload(library: Library, result: OffloadResult) -> str:
-    """Write an offload down; give its id."""
-    offload_id = f"{result.started:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
+    """Write an offload down; give its id, which comes after all others, whatever the clock said then and says now."""
+    newest = library.ledger.offloads.newest_id() or ""
+    before = datetime.strptime(newest.partition("-")[0], _STAMP).replace(tzinfo=UTC) if newest else result.started
+    stamp = max(result.started, before + timedelta(microseconds=1))
+    offload_id = f"{stamp:{_STAMP}}-{secrets.token_hex(4)}"
     library.ledger.offloads.record([_row(offload_id, result, copy) for copy in result.copies])
     return offload_id
 

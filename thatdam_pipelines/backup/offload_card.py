@@ -123,6 +123,23 @@ def read_card(root: Path) -> Card:
     return Card(root, tuple(files), tuple(folders), tuple(left), refused, volume_of(root))
 
 
+def changes(card: Card) -> dict[str, str]:
+    """What is not on a card as it was when it was listed, by path, with what became of it."""
+    try:
+        now = read_card(card.root)
+        now = now.taking(path for path in now.left if any(path == file.path for file in card.files))
+    except (SettingsError, OSError):
+        return {".": "the card is gone"}
+    if not now.files:
+        return {".": "the card is gone"}
+    before, after = ({file.path: file for file in one.files} for one in (card, now))
+    found = {path: "it appeared on the card during the offload" for path in after if path not in before}
+    for path, file in before.items():
+        if after.get(path) != file:
+            found[path] = "it was changed on the card during the offload" if path in after else "it went from the card"
+    return found
+
+
 def edges_of(path: Path) -> str:
     """XXH128 of the first and last 64 KiB of a file: tells two files of one name, size and time apart at no cost.
 

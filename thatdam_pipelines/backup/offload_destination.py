@@ -19,6 +19,7 @@ from thatdam_pipelines.backup.offload_part import Part, Source, give_name
 from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
 from thatdam_pipelines.library.checksum import read_back
 from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
+from thatdam_pipelines.media.hash_lists import CHAIN, FOLDER
 
 QUEUE_BLOCKS = 16
 """Blocks of the card that one slow destination may lag behind the reading: 64 MiB."""
@@ -157,7 +158,7 @@ class Destination:
     def has_generation(self, records: list[Record]) -> bool:
         """Whether the ASC MHL here was written of exactly these records."""
         written = self._journal.generation if self._journal else None
-        return written == _state(records) and (self.folder / "ascmhl").is_dir()
+        return written == _state(records) and (self.folder / FOLDER / CHAIN).is_file()
 
     def note_generation(self, records: list[Record]) -> None:
         """Remember that the ASC MHL here was written of these records."""

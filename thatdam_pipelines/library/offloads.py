@@ -51,6 +51,11 @@ class Offloads:
         with self._engine.connect() as connection:
             return [OffloadRow(**row) for row in connection.execute(query).mappings()]
 
+    def newest_id(self) -> str | None:
+        """The id that comes last; None before the first offload."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(OFFLOADS.c.offload_id))).scalar()
+
     def unsafe(self) -> list[OffloadRow]:
         """Cards whose newest offload ended NOT SAFE, a row for each destination; a card is its name at its path."""
         newest = {(row.source, row.card): row.offload_id for row in self.rows()}

@@ -100,7 +100,7 @@ def read_card_history(root: Path, names: Collection[str], folders: Iterable[str]
     if any(FOLDER in Path(folder).parts for folder in folders):
         try:
             with staged_histories(root, root.name or "card") as stage:
-                history = load_history(stage)
+                history = load_history(stage, root)
                 found.asc.update(_expected(history, names))
                 found.missing.extend(_missing(history, stage, names))
         except MediaError as error:
@@ -121,7 +121,7 @@ def is_history(path: str) -> bool:
 
 
 @contextmanager
-def as_media_error(subject: Path) -> Iterator[None]:
+def as_media_error(subject: Path, stage: Path | None = None) -> Iterator[None]:
     try:
         yield
     except (MediaError, OSError):
@@ -129,15 +129,22 @@ def as_media_error(subject: Path) -> Iterator[None]:
     except Exception as error:
         # The library raises whatever what it reads leads it into.
         said = str(error) or type(error).__name__
+        if stage is not None:
+            said = said.replace(f"{stage}/", "")
         raise MediaError(
             subject, f"its ASC MHL history cannot be used ({said})", "Compare it with where it was written."
         ) from error
 
 
-def load_history(stage: Path) -> "MHLHistory":
+def load_history(stage: Path, root: Path) -> "MHLHistory":
+    """Read the staged histories of ``root``, each manifest compared with its chain.
+
+    Raises:
+        MediaError: One cannot be used; in the words of what is below ``root``.
+    """
     from ascmhl.history import MHLHistory
 
-    with as_media_error(stage):
+    with as_media_error(root, stage):
         return MHLHistory.load_from_path(str(stage))
 
 
@@ -156,6 +163,8 @@ def staged_histories(root: Path, name: str) -> Iterator[Path]:
             if not (history / CHAIN).exists():
                 raise MediaError(history, f"{history.relative_to(root)} has no {CHAIN}", "Compare it with its source.")
             for file in [CHAIN, *(named for named, _, _ in read_chain(history / CHAIN))]:
+                if not os.path.lexists(history / file):
+                    raise MediaError(history / file, f"{file} is not there, which {CHAIN} names", "Look for it.")
                 copy_small(history / file, into / file)
         yield stage
 
