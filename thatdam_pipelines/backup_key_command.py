@@ -27,7 +27,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="New file for 
 def check_key_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A key, as typed from paper.")],
 ) -> None:
-    """Say which key a file has, and which targets of the settings it opens.
+    """Say which key a file has, and which of the encrypted targets of the settings it opens.
 
     Example: `thatdam backup key check ~/thatdam.key`
     """
@@ -36,7 +36,7 @@ def check_key_command(
 
     typer.echo(f"{file}: {read_key(file).public}")
     settings, opened = get_settings(), True
-    for wanted in settings.backup_targets:
+    for wanted in (target for target in settings.backup_targets if target.key_file is not None):
         try:
             open_target(settings, wanted.model_copy(update={"key_file": file}))
             typer.echo(f"opens      {wanted.name}")

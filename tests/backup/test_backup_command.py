@@ -79,7 +79,8 @@ def test_the_disaster_walk_through_of_an_encrypted_target_needs_its_key(
     assert made.returncode == 0 and "age1" in made.stdout
     assert thatdam(tmp_path, "backup", "key", "new", str(key)).returncode == 2
     targets = [{"name": "cloud", "url": str(tmp_path / "cloud"), "key_file": str(key)}]
-    machine = machine | {"THATDAM_BACKUP_TARGETS": json.dumps(targets)}
+    plain = [{"name": "plain", "url": str(tmp_path / "plain")}]
+    machine = machine | {"THATDAM_BACKUP_TARGETS": json.dumps(targets + plain)}
     answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
     before = thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout
     checked = thatdam(tmp_path, "backup", "key", "check", str(key), **machine)
