@@ -126,5 +126,20 @@ def test_a_drill_restores_and_compares_and_finds_what_is_damaged(filled: Setting
         bad = drill(library, target_of(library), seed=1)
         last = library.ledger.copies.last_audit("drill", target_of(library).target_id)
     assert not good.wrong and good.files > 10
-    assert len(bad.wrong) == 10 and all(one["good copy"] == "disk" for one in bad.wrong)
+    assert len(bad.wrong) == 10 and all(one["good copy"] == "none known" for one in bad.wrong)
     assert last is not None and last.wrong == 10 and "wrong" in last.message
+
+
+def test_what_a_drill_finds_damaged_counts_no_more_and_is_made_good_by_the_next_snapshot(
+    filled: Settings, tmp_path: Path
+) -> None:
+    damaged = copy_of(filled, 3, tmp_path)
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    settings = filled.model_copy(update={"drill_files": 1000})
+    with Library(settings) as library:
+        assert len(drill(library, target_of(library)).wrong) == 1
+        (copy,) = library.ledger.copies.find([damaged.name])
+        assert copy.state == "damaged"
+        take_snapshot(library, filled.backup_targets[0])
+        assert drill(library, target_of(library)).wrong == []
+    assert damaged.read_bytes() == b"3" * 50_000

@@ -60,6 +60,15 @@ def test_changed_and_missing_originals_are_named_with_where_a_good_copy_is(libra
     assert all(one["good copy"] == "disk" for one in report.wrong)
 
 
+def test_a_copy_in_the_library_that_was_good_before_is_not_named_as_good_when_it_is_found_damaged(
+    library: Library, tmp_path: Path
+) -> None:
+    verified(library, tmp_path)
+    flip(kept(library, "1.MOV"))
+    (one,) = verified(library, tmp_path).wrong
+    assert one["good copy"] == "disk"
+
+
 def test_heal_puts_the_good_content_back_and_keeps_the_damaged_file(library: Library, tmp_path: Path) -> None:
     flip(kept(library, "1.MOV"))
     damaged = kept(library, "1.MOV").read_bytes()

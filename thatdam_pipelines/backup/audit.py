@@ -108,7 +108,8 @@ def drill(
 ) -> AuditReport:
     """Restore a random sample of the newest snapshot, with all of its database, to a throwaway folder and compare.
 
-    Every file must equal its hash, the database must be sound, and tables must be readable.
+    Every file must equal its hash, the database must be sound, and tables must be readable. A copy that is damaged or
+    missing is remembered as such: it counts no more, and the next snapshot replaces it.
 
     Args:
         seed: Chooses the sample; None: another one each time.
@@ -130,6 +131,7 @@ def drill(
             problem = _restored_wrongly(target, line, path)
             path.unlink(missing_ok=True)
             if problem:
+                _doubt(library, target, line.blake3)
                 wrong.append({"what": line.path, "reason": problem, "good copy": where_good(library, line.blake3)})
             size += line.size_bytes
             if progress is not None:
@@ -138,11 +140,19 @@ def drill(
     return AuditReport("drill", target.name, len(lines), size, time.monotonic() - began, wrong)
 
 
-def where_good(library: Library, blake3: str) -> str:
-    """The places where the last reading found a content to be good, in words."""
+def where_good(library: Library, blake3: str, but: str = "") -> str:
+    """The places where the last reading found a content to be good, in words.
+
+    Args:
+        but: Id of the place where it was just found not to be, and that is not written down yet.
+    """
     names = {row["target_id"]: row["target"] for row in library.ledger.copies.targets()} | {"library": "the library"}
     found = library.ledger.copies.find([blake3])
-    good = [names.get(copy.target_id, copy.target_id) for copy in found if copy.state == "verified"]
+    good = [
+        names.get(copy.target_id, copy.target_id)
+        for copy in found
+        if copy.state == "verified" and copy.target_id != but
+    ]
     return ", ".join(sorted(good)) or "none known"
 
 
@@ -179,6 +189,12 @@ def _checked(target: Target, copy: Copy) -> Copy:
     if found.blake3 != copy.blake3:
         return replace(copy, state="damaged", reason=f"its BLAKE3 is {found.blake3[:16]} there")
     return replace(copy, state="verified", reason="", verified_utc=datetime.now(UTC))
+
+
+def _doubt(library: Library, target: Target, blake3: str) -> None:
+    """Read a copy once more that could not be restored, so that it counts no more if it is what is wrong."""
+    copies = library.ledger.copies
+    copies.record([_checked(target, copy) for copy in copies.find([blake3]) if copy.target_id == target.target_id])
 
 
 def _sample(lines: Iterable[Line], count: int, choice: random.Random) -> list[Line]:

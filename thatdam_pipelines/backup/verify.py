@@ -89,7 +89,7 @@ def verify_originals(
                 continue
             healed = bool(reason) and _heal(library, source, heal_from)
             if reason:
-                good = where_good(library, str(source.blake3))
+                good = where_good(library, str(source.blake3), but=LIBRARY)
                 told = {"path": source.path, "media_id": source.media_id, "reason": reason}
                 wrong.append(told | {"good copy": good, "healed": healed})
             found.append(_row(source, None if healed else reason))
