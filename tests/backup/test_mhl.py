@@ -89,7 +89,21 @@ def test_a_rename_at_the_copy_is_recorded_by_the_program_and_the_history_goes_on
     (folder / CLIP).rename(folder / "DCIM/100TEST/renamed.MOV")
     assert ascmhl("create", "-dr", "-h", "xxh128", str(folder)).returncode == 0
     assert generations(folder) == 2
-    assert ascmhl("diff", str(folder)).returncode == 0
+    require_accepted(folder)
+    put_files(card, {"DCIM/100TEST/C0099.MOV": b"new"})
+    again = offload(card, [target])
+    assert again.is_safe and folder_of(again) == folder and generations(folder) == 3
+    assert contents(folder) == contents(card) | {"DCIM/100TEST/renamed.MOV": contents(card)[CLIP]}
+    require_accepted(folder)
+
+
+def test_a_file_that_is_renamed_on_the_card_gets_a_folder_with_a_history_of_its_own(card: Path, target: Path) -> None:
+    first = folder_of(offload(card, [target]))
+    (card / CLIP).rename(card / "DCIM/100TEST/renamed.MOV")
+    second = folder_of(offload(card, [target]))
+    assert second != first and contents(second) == contents(card)
+    require_accepted(first)
+    require_accepted(second)
 
 
 def test_names_that_xml_cannot_hold_are_ignored_by_the_history_and_told_of(card: Path, target: Path) -> None:

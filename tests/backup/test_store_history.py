@@ -90,6 +90,41 @@ def test_a_file_that_a_second_try_brings_is_a_second_generation(library: Library
     require_accepted(folder)
 
 
+def test_a_card_on_which_a_file_was_renamed_and_one_added_leaves_every_history_accepted(
+    library: Library, card: Path
+) -> None:
+    batch, folder = ingested(library, card)
+    begin_history(library, batch)
+    (card / "DCIM/100TEST/C0001.MOV").rename(card / "DCIM/100TEST/renamed.MOV")
+    put_files(card, {"DCIM/100TEST/C0099.MOV": b"new"})
+    (later,) = set(claim_paths(library, [card], "copy")) - {batch}
+    ingest_batch(library, later)
+    second = Path(library.store.url(raw_folder(later)))
+    assert begin_history(library, later) == "written"
+    # What the first batch brought is not kept twice, whatever its name is now.
+    assert list(contents(second)) == ["DCIM/100TEST/C0099.MOV"]
+    verify_originals(library)
+    for history in (folder, second):
+        assert generations(history) == 2
+        require_accepted(history)
+
+
+def test_a_rename_in_the_store_that_the_program_recorded_is_accepted_and_the_history_goes_on(
+    library: Library, card: Path
+) -> None:
+    batch, folder = ingested(library, card)
+    begin_history(library, batch)
+    clip = folder / "DCIM/100TEST/C0001.MOV"
+    clip.rename(clip.with_name("renamed.MOV"))
+    command = [sys.executable, "-m", "ascmhl.cli.ascmhl", "create", "-dr", "-h", "xxh128", str(folder)]
+    subprocess.run(command, capture_output=True, check=True)
+    require_accepted(folder)
+    report = verify_originals(library)
+    assert [Path(one["path"]).name for one in report.wrong] == ["C0001.MOV"] and not report.unwritten
+    assert generations(folder) == 3
+    require_accepted(folder)
+
+
 def test_a_card_with_a_history_of_its_own_keeps_it_as_it_came(library: Library, card: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "ascmhl.cli.ascmhl", "create", "-h", "md5", str(card)], capture_output=True, check=True
