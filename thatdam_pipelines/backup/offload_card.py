@@ -39,7 +39,7 @@ SYSTEM_NAMES = frozenset(
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CardFile:
     """A file of a card.
 

@@ -19,7 +19,7 @@ NAME = "journal.jsonl"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A file that was read back from the destination and equals what was read from the card.
 

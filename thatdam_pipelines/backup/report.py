@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,19 +68,22 @@ def write_reports(result: OffloadResult, settings: Settings) -> list[str]:
     if not copies:
         return []
     pictures = _pictures(copies[0], result, settings)
-    table = _table(result).encode()
-    shown = page(result, {path: (one.jpeg, one.said) for path, one in pictures.items()}, MOST_PICTURES).encode()
+    shown = {path: (one.jpeg, one.said) for path, one in pictures.items()}
     sheets = list(_sheets(pictures))
     problems = []
     for folder in [copy.report_folder for copy in copies if copy.report_folder is not None]:
-        files = {"report.csv": table, "report.html": shown}
-        files |= {f"contact_sheet{f'-{number}' if number > 1 else ''}.png": png for number, png in enumerate(sheets, 1)}
+        # A piece at a time: a card may have a hundred thousand files.
+        files: dict[str, Iterable[bytes]] = {
+            "report.csv": map(str.encode, _table(result)),
+            "report.html": map(str.encode, page(result, shown, MOST_PICTURES)),
+        }
+        files |= {f"contact_sheet{f'-{one}' if one > 1 else ''}.png": [png] for one, png in enumerate(sheets, 1)}
         try:
-            for name, content in files.items():
+            for name, pieces in files.items():
                 if not folder.is_dir():
                     raise FileNotFoundError(2, os.strerror(2), str(folder))
-                with replacing(folder / name) as part:
-                    part.write_bytes(content)
+                with replacing(folder / name) as part, part.open("wb") as file:
+                    file.writelines(pieces)
         except OSError as error:
             problems.append(f"{folder}: the report cannot be written ({error.strerror})")
     return problems
@@ -160,21 +163,20 @@ def _jpeg(picture: "Image.Image") -> bytes:
     return written.getvalue()
 
 
-def _table(result: OffloadResult) -> str:
-    written = io.StringIO()
-    rows = csv.writer(written)
+def _table(result: OffloadResult) -> Iterator[str]:
     ends = [escape_name(str(copy.root)) for copy in result.copies]
-    rows.writerow(
-        ["path", "size_bytes", "modified", "media_id", "blake3", "xxh128", "card_hash_list", "problem", *ends]
-    )
+    yield _line(["path", "size_bytes", "modified", "media_id", "blake3", "xxh128", "card_hash_list", "problem", *ends])
     for file in result.card.files:
         record = next((copy.records[file.path] for copy in result.copies if file.path in copy.records), None)
         facts = [record.digest.media_id, record.blake3, record.xxh128, record.history or ""] if record else [""] * 4
         said = [_status(copy, file.path) for copy in result.copies]
         time = _time(file.mtime_ns)
-        rows.writerow(
-            [escape_name(file.path), file.size_bytes, time, *facts, result.problems.get(file.path, ""), *said]
-        )
+        yield _line([escape_name(file.path), file.size_bytes, time, *facts, result.problems.get(file.path, ""), *said])
+
+
+def _line(cells: Sequence[object]) -> str:
+    written = io.StringIO()
+    csv.writer(written).writerow(cells)
     return written.getvalue()
 
 

@@ -18,24 +18,20 @@ code { font-size: .75rem }
 """
 
 
-def page(result: OffloadResult, pictures: Mapping[str, tuple[bytes | None, str]], most: int) -> str:
-    """The report as HTML.
+def page(result: OffloadResult, pictures: Mapping[str, tuple[bytes | None, str]], most: int) -> Iterator[str]:
+    """The report as HTML, piece by piece.
 
     Args:
         pictures: By path: a JPEG, or None, and what is said below it.
         most: Clips that have a picture at most.
     """
-    return "".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width">',
-            f"<title>Offload of {_text(result.card.root.name)}</title><style>{_STYLE}</style></head><body>",
-            *_summary(result),
-            *_clips(pictures, most),
-            *_files(result),
-            "</body></html>\n",
-        ]
-    )
+    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width">'
+    yield f"<title>Offload of {_text(result.card.root.name)}</title><style>{_STYLE}</style></head><body>"
+    yield from _summary(result)
+    yield from _clips(pictures, most)
+    yield from _files(result)
+    yield "</body></html>\n"
 
 
 def _summary(result: OffloadResult) -> Iterator[str]:
