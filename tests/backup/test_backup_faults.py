@@ -204,8 +204,10 @@ def test_an_original_that_is_written_to_while_it_is_read_is_never_counted_as_it_
         before = victim.read_bytes()
         ended = ask("snapshot", case.settings, case.disk, at, kind="append", path=str(victim))
         with Library(case.settings) as library:
-            named = [one["path"].endswith(victim.name) for one in verify_originals(library).wrong] == [True]
-        told = ended["ended"] == 0 and named and not false_claims(case)
+            named = [Path(one["path"]).name for one in verify_originals(library).wrong]
+        # How many calls a snapshot takes differs by a few: the last points may lie behind its end.
+        struck = int(ended["said"]) >= at
+        told = ended["ended"] == 0 and named == [victim.name] * struck and not false_claims(case)
         victim.write_bytes(before)
         outcomes.append(told and completes(case))
     table.rows["original written to while read"] = (len(outcomes), sum(outcomes))
