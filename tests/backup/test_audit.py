@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from thatdam_pipelines.backup.audit import audit_target, drill
+from thatdam_pipelines.backup.leases import leased
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
 from thatdam_pipelines.errors import OfflineError
@@ -88,12 +89,39 @@ def test_a_time_to_come_proves_nothing(filled: Settings) -> None:
         assert library.ledger.copies.overdue(target.target_id, now - timedelta(days=1), now - timedelta(hours=1)) > 10
 
 
-def test_a_damaged_manifest_is_found(filled: Settings) -> None:
-    (manifest,) = Path(filled.backup_targets[0].url, "spare").iterdir()
-    manifest.write_bytes(manifest.read_bytes()[:-1] + b"x")
+@pytest.mark.parametrize("folder", ["spare", "snapshots"])
+def test_a_damaged_manifest_is_found_and_put_back_from_the_other(filled: Settings, folder: str) -> None:
+    disk = Path(filled.backup_targets[0].url)
+    (manifest,) = (disk / folder).iterdir()
+    good = manifest.read_bytes()
+    manifest.write_bytes(damaged := good[:-1] + b"x")
     with Library(filled) as library:
         (wrong,) = audit_target(library, target_of(library)).wrong
-    assert wrong["what"].startswith("spare/") and "hash" in wrong["what"]
+        assert wrong["what"].startswith(f"{folder}/") and "hash" in wrong["what"] and "put back" in wrong["what"]
+        assert audit_target(library, target_of(library)).wrong == []
+    assert manifest.read_bytes() == good
+    assert [path.read_bytes() for path in (disk / "damaged").iterdir()] == [damaged]
+
+
+def test_a_missing_manifest_is_put_back_unless_its_target_is_being_pruned(filled: Settings) -> None:
+    (manifest,) = Path(filled.backup_targets[0].url, "snapshots").iterdir()
+    manifest.unlink()
+    with Library(filled) as library:
+        with leased(target_of(library), "prune"):
+            (wrong,) = audit_target(library, target_of(library)).wrong
+        assert "it is being pruned right now" in wrong["what"] and not manifest.exists()
+        audit_target(library, target_of(library))
+    assert manifest.exists()
+
+
+def test_a_manifest_that_is_lost_twice_is_told_so_every_time(filled: Settings) -> None:
+    for folder in ("spare", "snapshots"):
+        (manifest,) = Path(filled.backup_targets[0].url, folder).iterdir()
+        manifest.write_bytes(b"damaged")
+    with Library(filled) as library:
+        for _ in range(2):
+            wrong = audit_target(library, target_of(library)).wrong
+            assert len(wrong) == 2 and all("the other is lost too" in one["what"] for one in wrong)
 
 
 def test_an_unplugged_target_is_offline_and_nothing_is_called_missing(filled: Settings, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from thatdam_pipelines.backup.manifest import (
     Line,
     find_snapshot,
     list_snapshots,
-    manifest_problems,
+    mend_manifest,
     open_manifest,
     read_lines,
 )
@@ -59,7 +59,7 @@ class AuditReport:
 def audit_target(
     library: Library, target: Target, *, share: float | None = None, progress: Progress | None = None
 ) -> AuditReport:
-    """Re-read a share of the copies at a target, and every manifest.
+    """Re-read a share of the copies at a target, and every manifest; one that is damaged is put back from its spare.
 
     Damaged and missing ones are remembered as such: they count no more, and the next snapshot replaces them.
 
@@ -79,7 +79,7 @@ def audit_target(
     wrong = [
         {"what": problem, "reason": "a manifest is damaged or missing", "good copy": "its spare or another snapshot"}
         for name in list_snapshots(target)
-        for problem in manifest_problems(target, name)
+        for problem in mend_manifest(target, name)
     ]
     found: list[Copy] = []
     files = size = 0

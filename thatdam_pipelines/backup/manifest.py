@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, cast
 
+from thatdam_pipelines.backup.leases import leased
 from thatdam_pipelines.backup.targets import Target
 from thatdam_pipelines.errors import QueryError, StoreError
 from thatdam_pipelines.library.checksum import digest_file
@@ -137,14 +139,36 @@ def find_snapshot(target: Target, wanted: str, library: str | None = None) -> Sn
     return found[0]
 
 
-def manifest_problems(target: Target, name: SnapshotName) -> list[str]:
-    """What is wrong with the manifest and its spare; empty when both are whole."""
-    problems = []
-    for folder in (FOLDER, SPARE):
-        with TemporaryDirectory(prefix="thatdam-") as scratch:
-            if problem := _fetch(target, f"{folder}/{name.file}", name, Path(scratch, "manifest")):
-                problems.append(f"{folder}/{name.file}: {problem}")
-    return problems
+def mend_manifest(target: Target, name: SnapshotName) -> list[str]:
+    """What is wrong with the manifest and its spare, in words; the whole one of them is put in the other's place.
+
+    Raises:
+        OfflineError: The target cannot be reached.
+    """
+    with TemporaryDirectory(prefix="thatdam-") as scratch:
+        found = {folder: Path(scratch, folder) for folder in (FOLDER, SPARE)}
+        wrong = {folder: _fetch(target, f"{folder}/{name.file}", name, path) for folder, path in found.items()}
+        bad = [folder for folder, problem in wrong.items() if problem is not None]
+        whole = [folder for folder in found if folder not in bad]
+        then = "the other is lost too"
+        if bad and whole:
+            then = _put_back(target, name, whole[0], found[whole[0]], bad[0])
+        return [f"{folder}/{name.file}: {wrong[folder]}; {then}" for folder in bad]
+
+
+def _put_back(target: Target, name: SnapshotName, whole: str, path: Path, bad: str) -> str:
+    key = f"{bad}/{name.file}"
+    try:
+        with leased(target, "snapshot"):
+            if target.place.size(f"{whole}/{name.file}") is None:
+                return "the snapshot was removed meanwhile"
+            if target.place.size(key) is not None:
+                target.place.move(key, f"damaged/{name.snapshot_id}.{bad}.{secrets.token_hex(2)}")
+            target.place.add(path, key)
+            target.place.flush()
+    except StoreError as error:
+        return f"it could not be put back from the other ({error.cause})"
+    return "it was put back from the other"
 
 
 @contextmanager
