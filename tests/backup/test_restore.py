@@ -1,5 +1,6 @@
 """Restore: single files, or a whole home on an empty machine that answers as the old one did."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -315,3 +316,16 @@ def test_the_latest_of_two_libraries_at_one_target_is_not_guessed(
         find_snapshot(target, "latest")
     assert first.snapshot_id in str(told.value) and second.snapshot_id in str(told.value)
     assert find_snapshot(target, "latest", own) == first
+
+
+def test_a_target_whose_identity_is_lost_is_restored_with_what_its_manifests_names_tell(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", {"A.MOV": b"a"}, disk)
+    (manifest,) = (tmp_path / "disk/snapshots").iterdir()
+    marker = {"format": 1, "target_id": manifest.name.split(".")[1]}
+    (tmp_path / "disk/thatdam-backup.json").write_text(json.dumps(marker))
+    assert restored(settings, disk, Wanted(everything=True), tmp_path / "new").problems == []
+    with Library(settings.model_copy(update={"home": tmp_path / "new"})) as library:
+        (known,) = library.ledger.copies.targets()
+    assert known["target_id"].startswith(marker["target_id"])
