@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from _measure import machine
@@ -51,8 +52,13 @@ def main() -> None:
     for files in (options.few, options.many):
         with tempfile.TemporaryDirectory(dir=options.on) as folder:
             peaks.append(peaks_of(Path(folder), files))
+    print_peaks((options.few, options.many), peaks)
+
+
+def print_peaks(files: Sequence[int], peaks: Sequence[Mapping[str, int]]) -> None:
+    """Print a table of what each command held with few files and with many."""
     table = Table(title="peak memory", caption=machine())
-    for heading in ("command", f"{options.few:,} files, MB", f"{options.many:,} files, MB", "ratio"):
+    for heading in ("command", *(f"{count:,} files, MB" for count in files), "ratio"):
         table.add_column(heading, justify="left" if heading == "command" else "right")
     for command, few in peaks[0].items():
         many = peaks[1][command]
