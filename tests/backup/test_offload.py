@@ -139,6 +139,22 @@ def test_a_copy_once_found_damaged_is_not_believed_by_a_later_run_until_it_is_ma
     assert path.read_bytes() == (card / "DCIM/100TEST/C0001.MOV").read_bytes()
 
 
+def test_a_bit_that_flipped_on_the_card_since_is_told_of_and_the_copy_stays_as_it_was(
+    card: Path, two: list[Path]
+) -> None:
+    copy = folder_of(offload(card, two)) / "DCIM/100TEST/C0001.MOV"
+    path, good = card / "DCIM/100TEST/C0001.MOV", copy.read_bytes()
+    found = path.stat()
+    rotten = bytearray(good)
+    rotten[150_000] ^= 1
+    path.write_bytes(rotten)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    result = offload(card, two, reverify=True)
+    assert not result.is_safe and copy.read_bytes() == good
+    for one in result.copies:
+        assert one.failures == {"DCIM/100TEST/C0001.MOV": "the card has another content than when it was copied"}
+
+
 def test_what_was_shot_since_is_added_to_the_same_folder(card: Path, two: list[Path]) -> None:
     first = offload(card, two)
     put_files(card, {"DCIM/100TEST/C0099.MOV": b"new"})
