@@ -6,6 +6,7 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,25 @@ def test_nothing_is_pruned_while_a_snapshot_is_taken_nor_begun_while_pruning(
     with leased(target, "prune"), pytest.raises(StoreError, match="being pruned"):
         take_snapshot(library, disk)
     assert not list(Path(disk.url, "leases").iterdir())
+
+
+def test_pruning_that_was_taken_for_dead_removes_no_content_any_more(
+    library: Library, disk: BackupTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path(disk.url).glob("objects/*/*"))
+    forget = library.ledger.copies.prune_snapshots
+
+    def be_taken_for_dead(*arguments: Any) -> None:
+        forget(*arguments)
+        for lease in Path(disk.url, "leases").iterdir():
+            lease.unlink()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(library.ledger.copies, "prune_snapshots", be_taken_for_dead)
+        with pytest.raises(StoreError, match="lease of this prune"):
+            pruned(library, disk)
+    assert sorted(Path(disk.url).glob("objects/*/*")) == before
+    assert pruned(library, disk).objects > 0
 
 
 def _hold(settings: Settings, disk: BackupTarget) -> None:

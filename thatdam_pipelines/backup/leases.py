@@ -26,6 +26,7 @@ class Lease:
 
     def __init__(self, target: Target, kind: Kind) -> None:
         self._target = target
+        self._kind = kind
         self.key = f"{FOLDER}/{kind}-{secrets.token_hex(8)}.json"
         self._stop = threading.Event()
         self._write()
@@ -39,7 +40,7 @@ class Lease:
             StoreError: It was.
         """
         if self._target.place.size(self.key) is None:
-            cause = "this snapshot took so long without a sign of life that pruning went on without it"
+            cause = f"the lease of this {self._kind} had no sign of life for so long that others went on without it"
             raise StoreError(self._target.name, cause, "Run it again.")
 
     def end(self) -> None:

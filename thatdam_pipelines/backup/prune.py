@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from thatdam_pipelines.backup.leases import leased
+from thatdam_pipelines.backup.leases import Lease, leased
 from thatdam_pipelines.backup.manifest import FOLDER, SPARE, SnapshotName, list_snapshots, open_manifest, read_lines
 from thatdam_pipelines.backup.snapshot import library_id
 from thatdam_pipelines.backup.targets import Target, object_key
@@ -58,10 +58,11 @@ def prune(
 
     Raises:
         OfflineError: The target cannot be reached.
-        StoreError: A snapshot is being taken; or a manifest is lost, so that nobody knows what it names.
+        StoreError: A snapshot is being taken, or may have begun while this process was stopped; or a manifest is lost,
+            so that nobody knows what it names.
     """
     began = time.monotonic()
-    with leased(target, "prune"):
+    with leased(target, "prune") as lease:
         snapshots = list_snapshots(target)
         own = [name for name in snapshots if name.library == library_id(library)[:8]]
         gone = [name for name in own if name not in kept_by(target.wanted.retention, own)]
@@ -72,7 +73,7 @@ def prune(
             _look_for_unnamed(library, target, found, grace_s)
             objects, size = found.amount()
             if not dry_run:
-                _remove(library, target, gone, found.doomed(), now or datetime.now(UTC))
+                _remove(library, target, lease, gone, found.doomed(), now or datetime.now(UTC))
         unfinished = target.place.clean(dry_run=dry_run)
     return PruneReport(
         target=target.name,
@@ -184,17 +185,21 @@ def _is_elsewhere(library: Library, target: Target, media_id: str, copies: Seque
 def _remove(
     library: Library,
     target: Target,
+    lease: Lease,
     gone: Sequence[SnapshotName],
     doomed: Iterable[dict[str, str | None]],
     now: datetime,
 ) -> None:
     target.require_same()
+    lease.require()
     for name in gone:
         # The one that is looked at first goes last, so that a kill leaves a snapshot that still can be read.
         for folder in (SPARE, FOLDER):
             target.place.remove(f"{folder}/{name.file}")
     library.ledger.copies.prune_snapshots([name.snapshot_id for name in gone], now)
     for some in doomed:
+        # A machine that slept meanwhile knows nothing of the snapshots that others began.
+        lease.require()
         for blake3 in _forgotten(library, target, some):
             target.place.remove(object_key(blake3))
 
