@@ -59,14 +59,15 @@ def test_relating_again_changes_no_relation_and_an_earlier_batch_learns_of_later
 ) -> None:
     library, first = related
     for number in range(BATCHES):
-        relate_batch(library, f"b{number}")
+        assert relate_batch(library, f"b{number}").computed == 0
+        relate_batch(library, f"b{number}", anew=True)
     again = pl.concat([library.tables.read(RELATIONS, f"b{number}") for number in range(BATCHES)])
     columns = [name for name in RELATIONS.schema if name != "batch_id"]
     known, now = ({str(row) for row in frame.select(columns).to_dicts()} for frame in (first, again))
     assert known <= now and again.height > first.height
     written = [library.tables.path(RELATIONS, f"b{number}") for number in range(BATCHES)]
     before = [path.stat().st_mtime_ns for path in written]
-    relate_batch(library, "b0")
+    relate_batch(library, "b0", anew=True)
     assert [path.stat().st_mtime_ns for path in written] == before
 
 
@@ -77,10 +78,10 @@ def test_the_index_is_made_again_when_it_is_gone_and_forgets_what_was_rewritten(
     kept = library.tables.read(RELATIONS, "b2")
     for path in (library.tables.root / "compact" / "fingerprint_keys").iterdir():
         path.unlink()
-    relate_batch(library, "b2")
+    relate_batch(library, "b2", anew=True)
     assert library.tables.read(RELATIONS, "b2").equals(kept)
     library.tables.write(FINGERPRINTS, "b0", library.tables.read(FINGERPRINTS, "b0").clear())
-    relate_batch(library, "b2")
+    relate_batch(library, "b2", anew=True)
     gone = set(library.tables.read(FINGERPRINTS, "b1")["media_id"]) | set(
         library.tables.read(FINGERPRINTS, "b2")["media_id"]
     )

@@ -16,7 +16,7 @@ from thatdam_pipelines.embed.kinship import SAME_PLACE_M, SESSION_GAP_S, Known, 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.key_index import Entries, Hits, KeyIndex, Keys
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import FINGERPRINTS, RELATIONS
+from thatdam_pipelines.library.schemas import FINGERPRINTS, RELATED, RELATIONS
 from thatdam_pipelines.library.stage import Progress, StageReport
 from thatdam_pipelines.library.tables import Tables
 from thatdam_pipelines.media.comparison import COPY_AGREEMENT, COPY_LIKENESS, SAME_LOOK
@@ -57,34 +57,46 @@ def relations_recipe(settings: Settings) -> Recipe:
     )
 
 
-def relate_batch(library: Library, batch_id: str, *, progress: Progress | None = None) -> StageReport:
+def relate_batch(
+    library: Library, batch_id: str, *, anew: bool = False, progress: Progress | None = None
+) -> StageReport:
     """Fill ``relations`` with every pair of which one file is of the batch and the other is known by now.
 
     The batch is in the index before it is asked, and a pair says the same whichever file was there first. So of two
-    batches, in whatever order or at the same time, at least the second finds what relates them.
+    batches, in whatever order or at the same time, at least the second finds what relates them, and a file that was
+    related by the same recipe need not be looked at again.
+
+    Args:
+        anew: Relate every file of the batch again, to all that the library has by now.
     """
     started = time.monotonic()
     recipe, made_by = relations_recipe(library.settings), fingerprints_recipe(library.settings).id
     index = KeyIndex(library.tables, f"{made_by} {recipe.id}", lambda frame: _entries(frame, made_by))
     files = _Files(library.tables, index.batches)
     own = [known for known in files.batch(batch_id) if known.row["recipe"] == made_by]
+    same_recipe = pl.col("recipe") == recipe.id
+    done = set() if anew else set(library.tables.read(RELATED, batch_id).filter(same_recipe)["media_id"])
+    todo = [known for known in own if known.media_id not in done]
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     compared: set[tuple[str, str]] = set()
-    for count, known in enumerate(own, start=1):
+    for count, known in enumerate(todo, start=1):
         for row in _related(index, files, known, compared):
             rows[row["media_id"], row["other_id"], row["relation"]] = row
         if progress is not None:
-            progress(count, len(own), known.media_id)
-    common = {"batch_id": batch_id, "recipe": recipe.id}
-    frame = RELATIONS.frame([common | row for row in rows.values()])
+            progress(count, len(todo), known.media_id)
+    common: dict[str, Any] = {"batch_id": batch_id, "recipe": recipe.id}
+    new = RELATIONS.frame([common | row for row in rows.values()])
+    before = library.tables.read(RELATIONS, batch_id).filter(same_recipe & (not anew))
+    frame = pl.concat([before.join(new, on=RELATIONS.key, how="anti", maintain_order="left"), new])
     library.tables.write(RELATIONS, batch_id, frame)
+    library.tables.write(RELATED, batch_id, RELATED.frame([common | {"media_id": known.media_id} for known in own]))
     return StageReport(
         stage="embeddings_l3",
         batch_id=batch_id,
         recipe=recipe.id,
         total=len(own),
-        computed=len(own),
-        reused=0,
+        computed=len(todo),
+        reused=len(own) - len(todo),
         skipped=0,
         elapsed_s=time.monotonic() - started,
         failures=[],

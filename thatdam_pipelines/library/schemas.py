@@ -451,6 +451,14 @@ RELATIONS = Table(
     ),
 )
 
+RELATED = Table(
+    "related",
+    "embeddings_l3",
+    "Files whose relations were looked for.",
+    ("media_id",),
+    (_MEDIA_ID, _BATCH_ID, _RECIPE),
+)
+
 CAPTURE_SEGMENTS = Table(
     "capture_segments",
     "capture_sessions",
@@ -598,6 +606,7 @@ TABLES: dict[str, Table] = {
         FINGERPRINTS,
         FINGERPRINTS_FAILURES,
         RELATIONS,
+        RELATED,
         CAPTURE_SEGMENTS,
         SYNCS,
         SYNC_FAILURES,

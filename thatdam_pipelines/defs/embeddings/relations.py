@@ -63,16 +63,20 @@ def fingerprints(
     )
 )
 def embeddings_l3(
-    context: dg.AssetExecutionContext, library: dg.ResourceParam[Library], announce: dg.ResourceParam[Announce]
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
 ) -> dg.MaterializeResult:
     """Level 3, relations: copies, other takes, places and sessions of each file in the whole library.
 
-    Rows are pairs. A pair is found by whichever of its files came second, so running a batch again adds what has come
-    since and changes nothing else.
+    Rows are pairs. A pair is found by whichever of its files came second. A retry relates the batch again to all that
+    has come since.
     """
     batch_id = context.partition_key
     with told_plainly():
-        report = relate_batch(library, batch_id, progress=progress_log(context, announce))
+        anew = wants_retry(context, config)
+        report = relate_batch(library, batch_id, anew=anew, progress=progress_log(context, announce))
         return materialized(context, library, report, [relations_sound(library, batch_id)])
 
 
