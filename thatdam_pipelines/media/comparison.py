@@ -153,9 +153,10 @@ def _neighbours(box: Box, step: float) -> list[Box]:
 
 def _still_copy(copy: Fingerprint, source: Fingerprint) -> Alignment | None:
     """Two stills, by their small frames: 48 x 27 pixels tell pictures apart that 8 x 6 cells do not."""
-    ours = copy.frames.reshape(1, *copy.frames.shape[1:]).astype(np.float32)[0]
+    if not len(copy.frames) or not len(source.frames):
+        return None
+    ours, theirs = copy.frames[:1].astype(np.float32), source.frames[:1].astype(np.float32).reshape(1, -1)
     best: tuple[float, bool] = (0.0, False)
-    theirs = source.frames.astype(np.float32).reshape(1, -1)
     for flip in (False, True):
         shown = (ours[:, :, ::-1] if flip else ours).reshape(1, -1)
         likeness = float((_unit(shown) * _unit(theirs)).sum())
