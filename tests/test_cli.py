@@ -16,6 +16,7 @@ from thatdam_pipelines.library.watch import scan_folder
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.samples.cards import legacy_list, put_files
+from thatdam_pipelines.search.explain import STAGES
 from thatdam_pipelines.settings import Settings, WatchedFolder, get_settings
 
 
@@ -272,7 +273,7 @@ def test_sql_lists_views_and_runs_ready_made_queries_by_name(run: Run, footage: 
 def test_explain_names_every_stage_its_recipe_and_its_run(run: Run, footage: Any) -> None:
     told = run(footage.settings, "explain", "CLIP0001.MOV", "--json").data
     stages = {stage["stage"]: stage for stage in told["stages"]}
-    assert [stage["state"] for stage in stages.values()] == ["done"] * 9
+    assert [stage["state"] for stage in stages.values()] == ["done"] * len([*STAGES, "vector_index", "text_index"])
     assert stages["proxies"]["recipe"].startswith("proxy-")
     assert all(stage["run_url"].startswith("http://127.0.0.1:3000/runs/") for stage in stages.values())
     by_id = run(footage.settings, "explain", told["media_id"], "--json").data

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -25,7 +26,7 @@ from thatdam_pipelines.library.catalog import run_sql
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.library.schemas import FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES, Table
+from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES, Table
 from thatdam_pipelines.library.store import raw_folder
 from thatdam_pipelines.library.vectors import VectorIndex
 from thatdam_pipelines.media.claim import claim_paths
@@ -39,10 +40,14 @@ CLOCKS = {
     MEDIA.name: {"first_seen_utc"},
     LOCATIONS.name: {"verified_utc"},
     PROXIES.name: {"elapsed_s"},
+    AUDIO.name: {"cpu_s"},
     **{table.name: {"failed_utc"} for table in FAILURE_TABLES},
 }
 """Columns that say when something was done or how long it took, which no two runs share. All others must be equal,
 with the batch's own id and folder, and the folder of the drop, written as BATCH, RAW and DROP."""
+
+TIMED_NAME = re.compile(r"(?<=fingerprint_keys/)\d+-[0-9a-f]+|(?<=_)\d{4}-\d\d-\d\d_\d{6}Z")
+"""What a segment of the index of fingerprints, and a generation of an ASC MHL history, are called by."""
 
 VICTIM = """
 import itertools, os, signal, sys, threading, time
@@ -324,10 +329,10 @@ def documents_of(home: Home) -> list[str]:
 
 
 def files_of(home: Home) -> set[str]:
-    """Everything in the home but what Dagster and Chroma name anew in each run."""
+    """Everything in the home but what Dagster and Chroma name anew in each run; times in names are left out."""
     own = home.settings.home
     return {
-        plainly(home, str(path))
+        TIMED_NAME.sub("TIME", plainly(home, str(path)))
         for path in own.rglob("*")
         if path.relative_to(own).parts[0] not in ("dagster", "vectors") and not path.name.endswith(".id")
     }
