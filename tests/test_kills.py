@@ -26,8 +26,9 @@ from thatdam_pipelines.library.catalog import run_sql
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES, Table
+from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES
 from thatdam_pipelines.library.store import raw_folder
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.vectors import VectorIndex
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.runs import run_batches

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import CARD_HASHES, FAILURE_TABLES, LOCATIONS, RAW_MEDIA_FAILURES, TAGS, Table
+from thatdam_pipelines.library.schemas import CARD_HASHES, FAILURE_TABLES, LOCATIONS, RAW_MEDIA_FAILURES, TAGS
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.media.taking import unsettled
 from thatdam_pipelines.settings import IngestMode, Settings
 

@@ -1,19 +1,17 @@
 """`thatdam users ...`: who may log in to the web application where it is reached from elsewhere."""
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from thatdam_pipelines.library.accounts import Accounts, Role
 from thatdam_pipelines.settings import get_settings
+from thatdam_pipelines.terminal import AsJson, out, print_json
 
 users_app = typer.Typer(help="Accounts of the web application, with their roles.", no_args_is_help=True)
-out = Console()
 T = TypeVar("T")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
@@ -35,15 +33,14 @@ def add(
 
 
 @users_app.command("list")
-def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+def list_users(as_json: AsJson = False) -> None:
     """List the accounts.
 
     Example: `thatdam users list`
     """
     found = _with_accounts(lambda accounts: accounts.users())
     if as_json:
-        rows = [{"name": user.name, "role": user.role, "created_utc": user.created_utc} for user in found]
-        typer.echo(json.dumps(rows, default=str))
+        print_json([{"name": user.name, "role": user.role, "created_utc": user.created_utc} for user in found])
         return
     table = Table("name", "role", "since", box=None)
     for user in found:

@@ -10,8 +10,9 @@ import pytest
 from thatdam_pipelines.defs.checks import every_file_done, index_complete, proxy_durations, vectors_sound
 from thatdam_pipelines.defs.report import failed_table, plain, summary, thumbnails
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, MEDIA, PROBES, PROXIES, Table
+from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, MEDIA, PROBES, PROXIES
 from thatdam_pipelines.library.stage import StageReport
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.settings import Settings
 
 BATCH = "20260101T000000-00000001"

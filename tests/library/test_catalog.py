@@ -34,8 +34,8 @@ from thatdam_pipelines.library.schemas import (
     RAW_MEDIA_FAILURES,
     SCENES,
     TABLES,
-    Table,
 )
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.samples.library_rows import made_up_batch, write_batch
 from thatdam_pipelines.settings import Settings, project_file
 

@@ -18,7 +18,8 @@ from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.compaction import compact, fresh_batches, remove_retired, to_rewrite
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.projections import COMPACT_FOLDER, Coverage, Live, Segment, load_segments, projections
-from thatdam_pipelines.library.schemas import LOCATIONS, PROBES, PROXIES, SCENES, TABLES, TAGS, Table
+from thatdam_pipelines.library.schemas import LOCATIONS, PROBES, PROXIES, SCENES, TABLES, TAGS
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.samples.library_rows import made_up_batch, write_batch
 from thatdam_pipelines.settings import Settings
 

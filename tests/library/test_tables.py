@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from thatdam_pipelines.errors import TableError
-from thatdam_pipelines.library.schemas import MEDIA, TABLES, TAGS, Column, Table
+from thatdam_pipelines.library.schemas import MEDIA, TABLES, TAGS
+from thatdam_pipelines.library.table import Column, Table
 from thatdam_pipelines.library.tables import Tables
 
 

@@ -13,8 +13,9 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.defs.report import failed_table, plain
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, SYNCS, Table
+from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, SYNCS
 from thatdam_pipelines.library.stage import StageReport
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.media.capture import Missing
 
 EVERY_FILE_DONE = {

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from thatdam_pipelines.library.schemas import Table, tables_of
+from thatdam_pipelines.library.schemas import tables_of
+from thatdam_pipelines.library.table import Table
 
 
 def column_schema(table: Table) -> dg.TableSchema:

@@ -41,8 +41,9 @@ from thatdam_pipelines.library.relations import (
     statements,
     text_literal,
 )
-from thatdam_pipelines.library.schemas import MEDIA, TABLES, Table
+from thatdam_pipelines.library.schemas import MEDIA, TABLES
 from thatdam_pipelines.library.sql_guard import ALLOWED, LIST, check_reads_only, first_line, short
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.tables import Tables
 from thatdam_pipelines.settings import Settings
 

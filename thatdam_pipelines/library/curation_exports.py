@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from thatdam_pipelines.library.schemas import UTC, Column, Table
+from thatdam_pipelines.library.table import UTC, Column, Table
 
 _MEDIA_ID = Column("media_id", pl.String, "Content.", required=True)
 _SOURCE = Column("source", pl.String, "folder, embedded (the file itself), sidecar or person.", required=True)

@@ -3,7 +3,7 @@
 import polars as pl
 
 from thatdam_pipelines.library.curation_exports import CURATION_EXPORTS
-from thatdam_pipelines.library.schemas import UTC, Column, Table
+from thatdam_pipelines.library.table import UTC, Column, Table
 
 EXPORT_FOLDER = "ledger"
 """Folder below the tables in which the copies are: ``<name>.parquet`` each."""

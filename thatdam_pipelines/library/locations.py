@@ -12,7 +12,8 @@ from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.projections import coverage, fresh_relation, load_segments, projections, relation
 from thatdam_pipelines.library.relations import plain_columns
-from thatdam_pipelines.library.schemas import LOCATIONS, Table
+from thatdam_pipelines.library.schemas import LOCATIONS
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.tables import Tables
 
 LookUp = Literal["media_id", "path", "source_path", "name", "take_id"]

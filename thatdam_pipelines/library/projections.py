@@ -17,7 +17,8 @@ from thatdam_pipelines.library.relations import (
     plain_columns,
     statements,
 )
-from thatdam_pipelines.library.schemas import MEDIA, TABLES, Table
+from thatdam_pipelines.library.schemas import MEDIA, TABLES
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.tables import Stamp, Tables
 
 COMPACT_FOLDER = "compact"

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from thatdam_pipelines.library.schemas import Column, Table
+from thatdam_pipelines.library.table import Column, Table
 from thatdam_pipelines.settings import project_file
 
 _TYPES: dict[DataType | DataTypeClass, str] = {

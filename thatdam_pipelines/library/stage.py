@@ -14,7 +14,8 @@ from thatdam_pipelines.errors import AwayError, MediaError, OfflineError, StoreE
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.quarantine import report_failures
 from thatdam_pipelines.library.recipes import Recipe
-from thatdam_pipelines.library.schemas import Table, tables_of
+from thatdam_pipelines.library.schemas import tables_of
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.workers import Job
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -7,7 +7,7 @@ import polars as pl
 
 from thatdam_pipelines.errors import TableError
 from thatdam_pipelines.library.files import replacing
-from thatdam_pipelines.library.schemas import Table
+from thatdam_pipelines.library.table import Table
 
 Stamp = tuple[int, int, int]
 """What tells one version of a file from another: size in bytes, modification time in ns, inode."""

@@ -15,7 +15,8 @@ from blake3 import blake3
 from thatdam_pipelines.library.chroma import Connection, writing
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.index_report import IndexReport
-from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, PROBES, Table
+from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, PROBES
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.settings import Settings
 
 LEVELS: dict[str, Table] = {"l0": EMBEDDINGS_L0, "l1": EMBEDDINGS_L1, "l2": EMBEDDINGS_L2}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from thatdam_pipelines.errors import MediaError
-from thatdam_pipelines.library.schemas import Column
+from thatdam_pipelines.library.table import Column
 
 SMALL_SIZE = (64, 36)
 """Width and height of a small frame, whatever the aspect of the picture."""

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, RAW_MEDIA_FAILURES, Table
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, RAW_MEDIA_FAILURES
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.watch import scan_folder
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ingest import ingest_batch

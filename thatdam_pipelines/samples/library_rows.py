@@ -21,8 +21,8 @@ from thatdam_pipelines.library.schemas import (
     SCENES,
     STREAMS,
     TAGS,
-    Table,
 )
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.tables import Tables
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,8 @@ import polars as pl
 from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by, media_id_of
-from thatdam_pipelines.library.schemas import MEDIA, PROBES, PROXIES, RAW_MEDIA_FAILURES, TABLES, Table, tables_of
+from thatdam_pipelines.library.schemas import MEDIA, PROBES, PROXIES, RAW_MEDIA_FAILURES, TABLES, tables_of
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
 

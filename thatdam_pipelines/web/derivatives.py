@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import AUDIO, PROXIES, Table
+from thatdam_pipelines.library.schemas import AUDIO, PROXIES
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.web.context import Shared
 from thatdam_pipelines.web.media import batch_of
 from thatdam_pipelines.web.models import MediaId

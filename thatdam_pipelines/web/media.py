@@ -9,7 +9,8 @@ from pydantic import Field
 from thatdam_pipelines.library.copies import LIBRARY
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS, Table
+from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.search.browse import After, Order, browse, facets
 from thatdam_pipelines.search.filters import Filters
 from thatdam_pipelines.web.context import Shared

@@ -16,8 +16,9 @@ from thatdam_pipelines.embed.l1 import embed_l1_batch, frames_recipe
 from thatdam_pipelines.embed.l2 import embed_l2_batch, scenes_recipe
 from thatdam_pipelines.embed.tags import measured_recipe, tag_batch
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, Table
+from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2
 from thatdam_pipelines.library.stage import Progress, StageReport
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.settings import get_settings
 
 
