@@ -12,8 +12,8 @@ run: $(VENV)/.installed  ## start the platform; Ctrl-C ends it
 demo: $(VENV)/.installed  ## the main job without a server: drop footage, find the moment
 	@$(BIN)/thatdam demo
 
-test: $(VENV)/.installed-dev  ## the whole test suite
-	$(BIN)/pytest
+test: $(VENV)/.installed-dev  ## the whole test suite, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.installed-dev  ## lint, format and types
 	$(BIN)/ruff check .
