@@ -61,6 +61,10 @@ class QueryError(ThatdamError):
     """A question cannot be answered as asked."""
 
 
+class DamagedIndexError(QueryError):
+    """An index cannot be read; it is made anew from the tables."""
+
+
 class ModelError(ThatdamError):
     """An embedder cannot be loaded or its vectors cannot be trusted."""
 

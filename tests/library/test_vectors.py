@@ -2,7 +2,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.library.serving_vectors import vector_server
 from thatdam_pipelines.errors import OfflineError
 from thatdam_pipelines.library.chroma import OWNER_LOCK, SERVER_NOTE, owning
 from thatdam_pipelines.library.home import Library
@@ -275,17 +275,8 @@ def owned(library: Library) -> Iterator[contextlib.ExitStack]:
 
 @pytest.fixture
 def server(library: Library, owned: contextlib.ExitStack) -> Iterator[subprocess.Popen[bytes]]:
-    """Chroma's own server on this home, noted as `thatdam up` notes it."""
-    folder = library.settings.vectors_dir
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "chroma"), "run", "--path", str(folder), "--host", "127.0.0.1"]
-    with subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL) as process:
-        note = {"host": "127.0.0.1", "port": port, "pid": process.pid}
-        (folder / SERVER_NOTE).write_text(json.dumps(note))
+    with vector_server(library.settings.vectors_dir) as process:
         yield process
-        process.terminate()
 
 
 def test_while_the_server_runs_everybody_talks_to_it(library: Library, server: subprocess.Popen[bytes]) -> None:

@@ -21,6 +21,8 @@ SERVER_NOTE = "server.json"
 OWNER_LOCK = "owner.lock"
 WRITER_LOCK = "writer.lock"
 
+ANSWER_LIMIT_S = 60.0
+"""Longest time the server may take for one answer."""
 _POLL_S = 0.1
 
 
@@ -99,12 +101,17 @@ class Connection:
         quiet = ChromaSettings(_env_file=None, anonymized_telemetry=False)
         server, self._lock = _server_or_lock(folder, time.monotonic() + wait_s)
         self.is_server = server is not None
+        self.client: Any
         try:
-            if server is not None:
-                with _without_proxy(server.host):
-                    self.client: Any = chromadb.HttpClient(server.host, server.port, settings=quiet)
-            else:
-                self.client = chromadb.PersistentClient(folder, settings=quiet)
+            # A client that cannot be made says so with a ValueError.
+            with answering(folder, ValueError):
+                if server is not None:
+                    with _without_proxy(server.host):
+                        self.client = chromadb.HttpClient(server.host, server.port, settings=quiet)
+                    # It would wait for ever, and has no setting that says otherwise.
+                    self.client._server._session.timeout = ANSWER_LIMIT_S
+                else:
+                    self.client = chromadb.PersistentClient(folder, settings=quiet)
         except BaseException:
             self._unlock()
             raise
@@ -118,6 +125,28 @@ class Connection:
         if self._lock is not None:
             _release(self._lock)
             self._lock = None
+
+
+@contextlib.contextmanager
+def answering(folder: Path, *failures: type[Exception]) -> Iterator[None]:
+    """Say plainly when Chroma, or the server that has the folder, does not answer.
+
+    Args:
+        failures: What else means that it does not.
+
+    Raises:
+        OfflineError: It ended, hangs, or cannot read its files.
+    """
+    import httpx
+    from chromadb.errors import InternalError
+
+    kinds: tuple[type[Exception], ...] = (httpx.HTTPError, InternalError, *failures)
+    try:
+        yield
+    except kinds as error:
+        raise OfflineError(
+            folder, f"the vectors cannot be reached ({error})", "Start `thatdam up` again, or see its logs/vectors.log."
+        ) from error
 
 
 @contextlib.contextmanager

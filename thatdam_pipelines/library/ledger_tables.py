@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection, connect
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import polars as pl
 import sqlalchemy as sa
@@ -18,6 +20,7 @@ T = TypeVar("T")
 _ROWS_AT_ONCE = 10_000
 _IN_ONE_QUERY = 500
 _BUSY_MS = 30_000
+_FILE = "file"
 _CREATE_LOCK = 0x7DA3
 
 
@@ -165,14 +168,46 @@ def open_engine(url: str) -> tuple[sa.Engine, sa.Engine]:
     if address.drivername == "postgresql":
         # The driver that dagster-postgres installs; SQLAlchemy's own default is another.
         address = address.set(drivername="postgresql+psycopg2")
-    if address.get_backend_name() == "sqlite" and address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(address)
+    in_file = address.get_backend_name() == "sqlite" and address.database
+    engine = _engine_of_file(address, Path(in_file).absolute()) if in_file else sa.create_engine(address)
     writer = engine.execution_options(writes=True)
     if address.get_backend_name() == "sqlite":
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine, writer
+
+
+def _engine_of_file(address: sa.URL, path: Path) -> sa.Engine:
+    """Of a SQLite file that is made now or is there; when it goes, connections fail.
+
+    They would otherwise write into the removed file, or make an empty one in its place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+    def open_existing() -> Connection:
+        return connect(f"file:{quote(str(path))}?mode=rw", uri=True, check_same_thread=False)
+
+    def remember(_connection: object, record: Any) -> None:
+        record.info[_FILE] = _file_id(path)
+
+    def require_same(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info[_FILE] != _file_id(path):
+            # The pool then makes a new connection: to what is there now.
+            raise sa.exc.DisconnectionError
+
+    engine = sa.create_engine(address, creator=open_existing)
+    sa.event.listen(engine, "connect", remember)
+    sa.event.listen(engine, "checkout", require_same)
+    return engine
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def create_tables(engine: sa.Engine, writer: sa.Engine) -> None:

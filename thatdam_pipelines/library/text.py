@@ -13,7 +13,7 @@ from typing import IO, Self
 
 from blake3 import blake3
 
-from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.errors import DamagedIndexError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.index_report import IndexReport
 from thatdam_pipelines.library.ledger import Ledger
@@ -37,6 +37,7 @@ __all__ = ["Place", "TextHit", "TextIndex"]
 
 _CATCH_UP_WAIT_S = 2.0
 _LOOK_AGAIN_S = 0.02
+_REBUILD = "Run `thatdam index rebuild text`."
 
 
 class TextIndex:
@@ -87,10 +88,11 @@ class TextIndex:
         Returns:
             Documents that changed.
         """
-        if not self._is_current() or _curated_version(self._open()) == ledger.curation.last_version():
-            return 0
-        with self._writing(wait_s=_CATCH_UP_WAIT_S) as mine:
-            return _catch_up(self._open(), ledger) if mine else 0
+        with self._readable():
+            if not self._is_current() or _curated_version(self._open()) == ledger.curation.last_version():
+                return 0
+            with self._writing(wait_s=_CATCH_UP_WAIT_S) as mine:
+                return _catch_up(self._open(), ledger) if mine else 0
 
     def _rebuild(self, library: Library) -> dict[str, IndexReport]:
         for leftover in self.path.parent.glob(f".{self.path.name}.*.part*"):
@@ -123,7 +125,7 @@ class TextIndex:
             media_ids: Only these media, when given.
 
         Raises:
-            QueryError: The index is damaged.
+            DamagedIndexError: The index cannot be read, or was made by another version.
         """
         asked = parse(text)
         if not asked.wanted or limit <= 0 or (media_ids is not None and not media_ids):
@@ -159,19 +161,24 @@ class TextIndex:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        next_step = "Run `thatdam index rebuild text`."
-        try:
+        with self._readable():
             version = VERSION if self._connection is not None else self._version()
             if version == VERSION:
                 yield self._open()
             elif version:
-                raise QueryError(self.path, "the text index was made by another version of thatdam", next_step)
+                cause = "the text index was made by another version of thatdam"
+                raise DamagedIndexError(self.path, cause, _REBUILD)
             else:
                 # Nothing is made on the disk: an empty index would pass for one that holds the whole library.
                 with contextlib.closing(connect(Path(":memory:"))) as nothing:
                     yield nothing
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.DatabaseError as error:
-            raise QueryError(self.path, f"the text index cannot be read ({error})", next_step) from error
+            raise DamagedIndexError(self.path, f"the text index cannot be read ({error})", _REBUILD) from error
 
     @contextlib.contextmanager
     def _writing(self, wait_s: float | None = None) -> Iterator[bool]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 from blake3 import blake3
 
-from thatdam_pipelines.library.chroma import Connection, writing
+from thatdam_pipelines.errors import OfflineError
+from thatdam_pipelines.library.chroma import Connection, answering, writing
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.index_report import IndexReport
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, PROBES
@@ -70,10 +71,10 @@ class VectorIndex:
     def _connection(self) -> Connection:
         return Connection(self.settings, self._wait_s)
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether a server has the folder, so that others can read it while this is open. Opens it."""
-        return self._connection.is_server
+    def close_unless_shared(self) -> None:
+        """Let the vectors go where no server has them, so that others can open them meanwhile."""
+        if "_connection" in self.__dict__ and not self._connection.is_server:
+            self.close()
 
     def close(self) -> None:
         """Let the vectors go, for other processes to open."""
@@ -216,29 +217,45 @@ class VectorIndex:
         return IndexReport(missing.height, len(stale), len(before & expected), len(expected), len(after))
 
     def _asked(self, space: str, level: str, ask: Callable[[Any], list[T]]) -> list[T]:
-        """What ``ask`` gets from the collection that serves, nothing if there is none."""
+        """What ``ask`` gets from the collection that serves, nothing if there is none.
+
+        Where a server answered before and ended since, whoever has the folder now is asked.
+        """
+        opened_before = "_connection" in self.__dict__
+        try:
+            return self._ask(space, level, ask)
+        except OfflineError:
+            self.close()
+            if not opened_before:
+                raise
+        return self._ask(space, level, ask)
+
+    def _ask(self, space: str, level: str, ask: Callable[[Any], list[T]]) -> list[T]:
         from chromadb.errors import NotFoundError
 
         if (space, level) not in self._collections:
             self._collections = self._serving()
         if (space, level) not in self._collections:
             return []
-        try:
-            return ask(self._collections[space, level])
-        except NotFoundError:
-            # Another process has put a rebuilt collection in its place.
-            self._collections = self._serving()
-            return ask(self._collections[space, level])
+        with answering(self.settings.vectors_dir):
+            try:
+                return ask(self._collections[space, level])
+            except NotFoundError:
+                # Another process has put a rebuilt collection in its place.
+                self._collections = self._serving()
+                return ask(self._collections[space, level])
 
     def _serving(self) -> dict[tuple[str, str], Any]:
         """The newest finished collection of each space and level."""
+        with answering(self.settings.vectors_dir):
+            found = self._connection.client.list_collections()
         finished = [
             collection
-            for collection in self._connection.client.list_collections()
+            for collection in found
             if not collection.name.startswith(_BUILDING) and collection.metadata and "space" in collection.metadata
         ]
         finished.sort(key=lambda collection: _generation(collection.name))
-        return {(found.metadata["space"], found.metadata["level"]): found for found in finished}
+        return {(one.metadata["space"], one.metadata["level"]): one for one in finished}
 
     def _create(self, space: str, level: str) -> Any:
         if (space, level) not in self._collections:

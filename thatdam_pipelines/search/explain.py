@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from thatdam_pipelines.errors import QueryError
+from thatdam_pipelines.errors import OfflineError, QueryError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by, media_id_of
 from thatdam_pipelines.library.schemas import MEDIA, PROBES, PROXIES, RAW_MEDIA_FAILURES, TABLES, tables_of
@@ -42,7 +42,8 @@ class StageStatus:
     """What one stage knows of one file.
 
     Args:
-        state: ``done``, ``failed``, ``missing``, or ``not needed`` for this kind of file.
+        state: ``done``, ``failed``, ``missing``, ``not needed`` for this kind of file, or ``unknown`` while an index
+            cannot be reached.
         at_utc: When the stage last ran on the file's batch.
         run_url: That run in the Dagster UI.
         reason: Why it failed or is missing; empty when done.
@@ -85,11 +86,12 @@ class Explanation:
         return lines
 
 
-def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
+def explain(library: Library, subject: str, run_of: RunOf, *, vectors_wait_s: float = 30.0) -> Explanation:
     """Every stage of the file that ``subject`` names.
 
     Args:
         subject: A media id, the path it came from, the path where it is kept, or its name.
+        vectors_wait_s: Longest wait for another process that has the vectors open and runs no server.
 
     Raises:
         QueryError: Nothing of that name was ever seen, or several files have it.
@@ -104,7 +106,9 @@ def explain(library: Library, subject: str, run_of: RunOf) -> Explanation:
     kind = _kind(library, media_id, batch_id)
     stages = _with_reasons(facts, kind, _has_sound(library, media_id, batch_id))
     needed = {"vector_index": facts["embeddings_l0"].state == "done", "text_index": kind != "sidecar"}
-    stages += _index_status(library, needed, media_id, batch_id, run_of)
+    with VectorIndex(library.settings, wait_s=vectors_wait_s) as vectors, TextIndex(library.settings.text_path) as text:
+        held = {"vector_index": _held(vectors, media_id), "text_index": bool(text.places({media_id}))}
+    stages += [_index_status(stage, held[stage], needed[stage], run_of(stage, batch_id)) for stage in held]
     places = locations_by(library.tables, "media_id", [media_id]).sort("batch_id", "source_path")
     return Explanation(subject, media_id, places["source_path"].to_list(), batch_id, stages)
 
@@ -206,19 +210,20 @@ def _with_reasons(facts: dict[str, StageStatus], kind: str, has_sound: bool) -> 
 _START = "Start `thatdam up`, run the batch in Dagster, or use `thatdam ingest --wait`."
 
 
-def _index_status(
-    library: Library, needed: dict[str, bool], media_id: str, batch_id: str, run_of: RunOf
-) -> list[StageStatus]:
-    with VectorIndex(library.settings) as vectors, TextIndex(library.settings.text_path) as text:
-        held = {"vector_index": vectors.holds(media_id), "text_index": bool(text.places({media_id}))}
-    statuses = []
-    for stage, there in held.items():
-        at, url = run_of(stage, batch_id) or (None, "")
-        state, reason, next_step = "done", "", ""
-        if not needed[stage]:
-            state, reason = "not needed", "there is nothing of it to index"
-        elif not there:
-            state, reason = "missing", "the index does not hold it"
-            next_step = f"Run `thatdam index rebuild {stage.partition('_')[0]}`."
-        statuses.append(StageStatus(stage, state, "", at, url, reason, next_step))
-    return statuses
+def _held(vectors: VectorIndex, media_id: str) -> bool | OfflineError:
+    try:
+        return vectors.holds(media_id)
+    except OfflineError as error:
+        return error
+
+
+def _index_status(stage: str, held: bool | OfflineError, needed: bool, run: tuple[datetime, str] | None) -> StageStatus:
+    at, url = run or (None, "")
+    if not needed:
+        return StageStatus(stage, "not needed", "", at, url, "there is nothing of it to index")
+    if isinstance(held, OfflineError):
+        return StageStatus(stage, "unknown", "", at, url, held.cause, held.next_step)
+    if held:
+        return StageStatus(stage, "done", "", at, url)
+    next_step = f"Run `thatdam index rebuild {stage.partition('_')[0]}`."
+    return StageStatus(stage, "missing", "", at, url, "the index does not hold it", next_step)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from thatdam_pipelines.embed.embedder import Embedder, Vectors
 from thatdam_pipelines.embed.spaces import Serving, open_serving
-from thatdam_pipelines.errors import MediaError, QueryError
+from thatdam_pipelines.errors import MediaError, OfflineError, QueryError
 from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.curation_ledger import Filter
 from thatdam_pipelines.library.ledger import Ledger
@@ -100,19 +100,21 @@ class Searcher:
 
     Args:
         embedder: Answers in place of the one that serves the library.
+        vectors_wait_s: Longest wait for another process that has the vectors open and runs no server.
 
     Raises:
         ModelError: The embedder that serves the library cannot be opened.
     """
 
-    def __init__(self, settings: Settings, embedder: Embedder | None = None) -> None:
+    def __init__(self, settings: Settings, embedder: Embedder | None = None, *, vectors_wait_s: float = 30.0) -> None:
         self.settings = settings
+        self._vectors_wait_s = vectors_wait_s
         self._serving = Serving(embedder) if embedder else open_serving(settings)
         self.embedder = self._serving.embedder
 
     @cached_property
     def vectors(self) -> VectorIndex:
-        return VectorIndex(self.settings)
+        return VectorIndex(self.settings, wait_s=self._vectors_wait_s)
 
     @cached_property
     def text(self) -> TextIndex:
@@ -153,14 +155,14 @@ class Searcher:
             QueryError: Neither words nor a picture are given, the picture cannot be read, the condition is wrong, or
                 the instant to look like has no vector.
             CurationError: ``curated`` names a tag or an album that there is not.
+            OfflineError: The vectors cannot be reached, and without them there is nothing to tell. Where words alone
+                find something, that is told, with a note.
         """
         if not query.text.strip() and not query.shows:
             raise QueryError("search", "there is nothing to look for", "Give words, --image FILE, or both.")
         among = self._filter(query)
         notes = [f"Embedder: {self.embedder.name}. {self.embedder.note}", *self._serving.notes]
-        evidence = []
-        if among is None or among:
-            evidence = [*self._by_vector(query, among, notes), *self._by_text(query, among, notes)]
+        evidence = self._evidence(query, among, notes) if among is None or among else []
         moments = self._moments(query, evidence, notes)
         return SearchResult(moments, self.embedder.name, self.embedder.has_text, notes)
 
@@ -175,6 +177,17 @@ class Searcher:
         if query.curated.asks:
             fitting.append(self.ledger.curation.matching(query.curated))
         return set.intersection(*fitting) if fitting else None
+
+    def _evidence(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
+        try:
+            looks = self._by_vector(query, among, notes)
+        except OfflineError as error:
+            says = [] if query.shows else self._by_text(query, among, notes)
+            if not says:
+                raise
+            notes.append(f"Only names, tags, texts and facts were searched, no pictures. {error}")
+            return says
+        return [*looks, *self._by_text(query, among, notes)]
 
     def _by_vector(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         levels = list(SOURCES) if query.level == "any" else [query.level]

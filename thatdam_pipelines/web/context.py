@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from thatdam_pipelines.run_history import RunHistory
 
 
+VECTORS_WAIT_S = 3.0
+"""Longest wait of a request for a command that has the vectors open: what words find is told before it ends."""
+
+
 class Context:
     """One open library. Whatever is heavy opens when it is first asked for; safe to use from several threads."""
 
@@ -45,16 +49,15 @@ class Context:
         Raises:
             QueryError: As ``Searcher.search``.
             ModelError: The embedder that serves cannot be opened.
-            OfflineError: Another process holds the vectors.
+            OfflineError: As ``Searcher.search``; also when the ledger cannot be read.
         """
         with self.vectors():
             searcher = self._open_searcher()
             try:
                 return searcher.search(query)
             finally:
-                if not searcher.vectors.is_shared:
-                    # Alone with the folder of vectors, we would keep every run from writing to it.
-                    searcher.close()
+                # Alone with the folder of vectors, we would keep every run from writing to it.
+                searcher.vectors.close_unless_shared()
 
     @cached_property
     def sql(self) -> SqlProcess:
@@ -93,7 +96,7 @@ class Context:
         if self._searcher is None or serving != self._serving:
             if self._searcher is not None:
                 self._searcher.close()
-            self._searcher, self._serving = Searcher(self.settings), serving
+            self._searcher, self._serving = Searcher(self.settings, vectors_wait_s=VECTORS_WAIT_S), serving
         return self._searcher
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PRO
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.search.browse import After, Order, browse, facets
 from thatdam_pipelines.search.filters import Filters
-from thatdam_pipelines.web.context import Shared
+from thatdam_pipelines.web.context import VECTORS_WAIT_S, Shared
 from thatdam_pipelines.web.cursors import read_cursor, write_cursor
 from thatdam_pipelines.web.models import (
     ClipPage,
@@ -100,7 +100,7 @@ def get_stages(shared: Shared, media_id: MediaId) -> Stages:
 
     batch_of(shared.library, media_id)
     with shared.vectors():
-        explained = explain(shared.library, media_id, shared.last_run)
+        explained = explain(shared.library, media_id, shared.last_run, vectors_wait_s=VECTORS_WAIT_S)
     return Stages.model_validate({"items": explained.as_dict()["stages"]})
 
 

@@ -176,7 +176,7 @@ class Stage(BaseModel):
     """What one stage knows of the file."""
 
     stage: str = Field(examples=["proxies"])
-    state: str = Field(description="done, failed, missing, or not needed.")
+    state: str = Field(description="done, failed, missing, not needed, or unknown while an index cannot be reached.")
     recipe: str
     at_utc: datetime | None
     run_url: str = Field(description="That run in Dagster.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from thatdam_pipelines.errors import (
     ConflictError,
     CurationError,
+    DamagedIndexError,
     ForeignPathError,
     ModelError,
     OfflineError,
@@ -30,6 +32,7 @@ from thatdam_pipelines.errors import (
 MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[ThatdamError], int] = {
     QueryError: 400,
+    DamagedIndexError: 503,
     SettingsError: 400,
     StoreError: 404,
     CurationError: 422,
@@ -43,6 +46,8 @@ STATUS_OF: dict[type[ThatdamError], int] = {
     OfflineError: 503,
 }
 """Status that tells of an error of ours; of any other it is 500."""
+
+_AWAY = (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +106,7 @@ def install_problems(app: FastAPI) -> None:
     """Answer every exception with problem details."""
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ThatdamError, _thatdam_error)
+    app.add_exception_handler(sa.exc.SQLAlchemyError, _database_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
@@ -118,6 +124,18 @@ def _thatdam_error(request: Request, error: Exception) -> Response:
         return _fault(request, error)
     name = type(error).__name__.removesuffix("Error").lower()
     return Refusal(status, name, f"{error.subject}: {error.cause}", error.next_step).response()
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    """The database of the library is gone, locked or broken; any other of its errors is a fault of ours."""
+    if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError:
+        return _fault(request, error)
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    # Its address may hold a password, the statement what people said: of the error only what the database says.
+    cause = str(error.orig).partition("\n")[0] if isinstance(error, sa.exc.DBAPIError) else "it is busy"
+    detail = f"the database of the library cannot be used ({cause})"
+    next_step = "Try again; if it stays, start the database, or restore library.db from a backup."
+    return Refusal(503, "database", detail, next_step, {"Retry-After": "5"}).response()
 
 
 def _invalid(_request: Request, error: Exception) -> Response:
