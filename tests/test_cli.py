@@ -332,6 +332,14 @@ def test_models_promote_ends_with_1_when_refused_and_2_on_wrong_arguments(run: R
     assert run(other, "models", "promote", "--golden", "/no/such.json").code == 2
 
 
+def test_models_plan_compare_and_rollback_answer_programs_and_people(run: Run, footage: Any) -> None:
+    planned = run(footage.settings, "models", "plan", "descriptor", "--json")
+    assert planned.data["space"] == "descriptor/1" and planned.data["frames"] > planned.data["files"] > 0
+    assert "lacks vectors of" in run(footage.settings, "models", "plan", "descriptor").out
+    assert run(footage.settings, "models", "compare").code == 2
+    assert run(footage.settings, "models", "rollback").code == 2
+
+
 def test_doctor_finds_a_good_installation_good_and_a_missing_folder_broken(
     run: Run, footage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from thatdam_pipelines.album_command import album_app
 from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.curation_command import describe, rate, state
 from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.models_command import models_app
 from thatdam_pipelines.related_command import related
 from thatdam_pipelines.search_command import explain, search, sql
 from thatdam_pipelines.settings import IngestMode, get_settings
@@ -36,7 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 index_app = typer.Typer(help="Indexes are projections of the tables: rebuild them at will.", no_args_is_help=True)
-models_app = typer.Typer(help="Vector spaces: which exist, which one answers.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")
 app.add_typer(backup_app, name="backup")
@@ -252,73 +252,6 @@ def index_rebuild(which: Annotated[Index, typer.Argument(help="Which index.")], 
                 out.print(f"{index.value}: {said}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json(done)
-
-
-@models_app.command("list")
-def models_list(as_json: AsJson = False) -> None:
-    """Say which vector spaces there are, how much of the library each covers, and which one answers searches.
-
-    Example: `thatdam models list`
-    """
-    from thatdam_pipelines.models_command import list_spaces
-
-    found = list_spaces(get_settings())
-    if as_json:
-        print_json(found.as_dict())
-        return
-    table = Table("space", "files", "frames", "scenes", "covers", "", box=None)
-    for space in found.spaces:
-        roles = {"answers searches": space.serves, "the settings compute it": space.computed}
-        role = ", ".join(role for role, held in roles.items() if held)
-        table.add_row(Text(space.space), *map(str, space.vectors.values()), f"{space.share:.1%}", role)
-    out.print(table)
-    for note in found.notes:
-        out.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
-
-
-@models_app.command("fill")
-def models_fill(as_json: AsJson = False) -> None:
-    """Make the vectors that the settings' embedder lacks, for every batch; proxies, frames and scenes stay.
-
-    Example: `thatdam models fill`
-    """
-    from thatdam_pipelines.ingest_command import run_every_batch
-
-    result = run_every_batch(get_settings(), console=err)
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        out.print(f"{len(result.batches)} batches filled, {len(result.failed)} files failed: see `thatdam models list`")
-    if not result.finished:
-        raise typer.Exit(1)
-
-
-@models_app.command("promote")
-def models_promote(
-    space: Annotated[str | None, typer.Argument(help="The space meant; must be that of the settings.")] = None,
-    golden: Annotated[Path | None, typer.Option(help="Golden queries, JSON or CSV; else home/golden.json.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote although a check fails.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Let the settings' embedder answer searches, if it covers as much and finds no less of the golden queries.
-
-    Example: `thatdam models promote --golden queries.csv`
-    """
-    from thatdam_pipelines.models_command import promote
-
-    result = promote(get_settings(), space, golden, force=force)
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        for name, found in ((result.served, result.serving), (result.space, result.candidate)):
-            if found is not None:
-                out.print(f"{name}: recall@1 {found.at_1:.2f}, recall@5 {found.at_5:.2f}", highlight=False)
-        for problem in result.problems:
-            out.print(problem, highlight=False, style="yellow", soft_wrap=True)
-        said = "answers searches" if result.promoted else "was not promoted"
-        out.print(f"{result.space} {said}", highlight=False, soft_wrap=True)
-    if not result.promoted:
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,187 +1,158 @@
-"""What `thatdam models list` and `thatdam models promote` do."""
+"""`thatdam models ...`: the vector spaces of a library, what a change costs, which one answers."""
 
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
+import typer
+from rich.table import Table
+from rich.text import Text
 
-from thatdam_pipelines.embed.embedder import Embedder, open_embedder
-from thatdam_pipelines.embed.spaces import (
-    Served,
-    covered,
-    lacking,
-    media_with_pictures,
-    reopen,
-    serve,
-    served,
-    vectors_held,
+from thatdam_pipelines.settings import get_settings
+from thatdam_pipelines.terminal import AsJson, err, out, print_json
+
+if TYPE_CHECKING:
+    from thatdam_pipelines.search.golden import Recall
+
+models_app = typer.Typer(
+    help="Vector spaces: which exist, what another costs, which one answers.", no_args_is_help=True
 )
-from thatdam_pipelines.errors import ModelError, QueryError
-from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.vectors import LEVELS, VectorIndex
-from thatdam_pipelines.search.golden import Golden, Recall, read_golden, recall
-from thatdam_pipelines.settings import Settings
-
-GOLDEN = "golden.json"
-"""Where golden queries are looked for in the home folder."""
+GoldenFile = Annotated[
+    Path | None, typer.Option("--golden", help="Golden queries, JSON or CSV; else home/golden.json.")
+]
 
 
-@dataclass(frozen=True)
-class Space:
-    """A vector space of a library.
+@models_app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """Say which vector spaces there are, how much of the library each covers, and which one answers searches.
 
-    Args:
-        vectors: How many the tables hold, by level.
-        media: Files that have vectors at every level.
-        share: The same as a share of all files with pictures, 0 to 1.
-        serves: It answers searches.
-        computed: The settings' embedder gives its vectors.
+    Example: `thatdam models list`
     """
+    from thatdam_pipelines.vector_spaces import list_spaces
 
-    space: str
-    vectors: dict[str, int]
-    media: int
-    share: float
-    serves: bool
-    computed: bool
-
-
-@dataclass(frozen=True)
-class Spaces:
-    """Every vector space of a library, by name; ``notes`` say what is wrong."""
-
-    spaces: list[Space]
-    notes: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    found = list_spaces(get_settings())
+    if as_json:
+        print_json(found.as_dict())
+        return
+    table = Table("space", "files", "frames", "scenes", "covers", "", box=None)
+    for space in found.spaces:
+        roles = {"answers searches": space.serves, "the settings compute it": space.computed}
+        role = ", ".join(role for role, held in roles.items() if held)
+        table.add_row(Text(space.space), *map(str, space.vectors.values()), f"{space.share:.1%}", role)
+    out.print(table)
+    for note in found.notes:
+        out.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """What became of a promotion.
+@models_app.command("fill")
+def fill(as_json: AsJson = False) -> None:
+    """Make the vectors that the settings' embedder lacks, for every batch; proxies, frames and scenes stay.
 
-    Args:
-        space: The candidate's.
-        served: The space that answered before; None when none did.
-        promoted: The candidate answers searches now.
-        problems: Why it was refused, or was not but for ``--force``; each with its next step.
-        serving: What the space that answered found of the golden queries; None when they were not asked.
-        candidate: What the candidate found.
+    Example: `thatdam models fill`
     """
+    from thatdam_pipelines.ingest_command import run_every_batch
 
-    space: str
-    served: str | None
-    promoted: bool
-    problems: list[str]
-    serving: Recall | None = None
-    candidate: Recall | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def list_spaces(settings: Settings) -> Spaces:
-    """The spaces that the tables hold vectors of, with the one that answers and the one the settings compute."""
-    notes = []
-    computed = None
-    try:
-        computed = open_embedder(settings).space
-    except ModelError as error:
-        notes.append(f"The embedder of the settings cannot be opened: {error}")
-    with Library(settings) as library:
-        held = vectors_held(library.tables)
-        pictures = media_with_pictures(library.tables)
-        recorded = served(library.ledger)
-    serves = recorded.space if recorded else computed
-    counts = {(space, level): count for space, level, count in _counts(held).iter_rows()}
-    found = []
-    for space in sorted({*held["space"], *filter(None, (serves, computed))}):
-        media = covered(held, space)
-        vectors = {level: counts.get((space, level), 0) for level in LEVELS}
-        share = media / pictures if pictures else 0.0
-        found.append(Space(space, vectors, media, share, space == serves, space == computed))
-    return Spaces(found, notes)
+    result = run_every_batch(get_settings(), console=err)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        out.print(f"{len(result.batches)} batches filled, {len(result.failed)} files failed: see `thatdam models list`")
+    if not result.finished:
+        raise typer.Exit(1)
 
 
-def promote(settings: Settings, space: str | None, golden: Path | None, *, force: bool) -> Promotion:
-    """Let the settings' embedder answer searches, if it covers what the serving one does and finds no less.
+@models_app.command("promote")
+def promote_space(
+    space: Annotated[str | None, typer.Argument(help="The space meant; must be that of the settings.")] = None,
+    golden: GoldenFile = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a check fails.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the settings' embedder answer searches, if it covers as much and finds no less of the golden queries.
 
-    Args:
-        space: The space that is meant, to be sure; must be that of the settings' embedder.
-        golden: File of golden queries; ``golden.json`` in the home folder when None.
-        force: Promote although a check fails. A space without vectors is never promoted.
-
-    Raises:
-        QueryError: ``space`` is another one, or the golden queries are wrong.
-        ModelError: The settings' embedder cannot be opened.
+    Example: `thatdam models promote --golden queries.csv`
     """
-    embedder = open_embedder(settings)
-    if space is not None and space != embedder.space:
-        next_step = "Set THATDAM_EMBEDDER to the embedder of that space first; see `thatdam models list`."
-        raise QueryError(space, f"the settings' embedder gives vectors of {embedder.space}", next_step)
-    with Library(settings) as library:
-        recorded = served(library.ledger)
-        before = recorded.space if recorded else None
-        if before == embedder.space:
-            return Promotion(embedder.space, before, True, [])
-        kept = settings.home / GOLDEN
-        queries = read_golden(library, golden or kept) if golden or kept.exists() else []
-        held = vectors_held(library.tables)
-        if held.filter(pl.col("space") == embedder.space).is_empty():
-            problem = f"There are no vectors of {embedder.space}: run `thatdam models fill`."
-            return Promotion(embedder.space, before, False, [problem])
-        problems, found = _indexed(settings, held, embedder), _Found()
-        if recorded is not None:
-            problems += _coverage(held, embedder, recorded)
-            if force or not problems:
-                found = _compared(settings, embedder, recorded, queries)
-        problems += found.problems
-        promoted = force or not problems
-        if promoted:
-            serve(library.ledger, embedder)
-    return Promotion(embedder.space, before, promoted, problems, found.serving, found.candidate)
+    from thatdam_pipelines.vector_spaces import promote
+
+    result = promote(get_settings(), space, golden, force=force)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _print_recall(result.served, result.serving)
+        _print_recall(result.space, result.candidate)
+        for problem in result.problems:
+            out.print(problem, highlight=False, style="yellow", soft_wrap=True)
+        said = "answers searches" if result.promoted else "was not promoted"
+        out.print(f"{result.space} {said}", highlight=False, soft_wrap=True)
+    if not result.promoted:
+        raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the golden queries gave."""
+@models_app.command("plan")
+def plan_space(
+    new: Annotated[str | None, typer.Argument(help="An embedder as THATDAM_EMBEDDER names it; else that.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what `thatdam models fill` with an embedder would compute, how long it takes and how large it gets.
 
-    problems: list[str] = field(default_factory=list)
-    serving: Recall | None = None
-    candidate: Recall | None = None
+    Example: `thatdam models plan open_clip:ViT-B-16-SigLIP2@webli`
+    """
+    from thatdam_pipelines.fill_plan import plan_fill
 
-
-def _counts(held: pl.DataFrame) -> pl.DataFrame:
-    return held.group_by("space", "level").agg(pl.col("vectors").sum())
-
-
-def _indexed(settings: Settings, held: pl.DataFrame, embedder: Embedder) -> list[str]:
-    expected = dict(_counts(held.filter(pl.col("space") == embedder.space)).select("level", "vectors").iter_rows())
-    with VectorIndex(settings) as index:
-        present = index.counts(embedder.space)
-    missing = sum(max(0, expected.get(level, 0) - present[level]) for level in LEVELS)
-    return [f"The index lacks {missing} of its vectors: run `thatdam index rebuild vector`."] if missing else []
-
-
-def _coverage(held: pl.DataFrame, embedder: Embedder, recorded: Served) -> list[str]:
-    missing = lacking(held, embedder.space, recorded.space)
-    if not missing:
-        return []
-    return [f"{missing} files lack vectors of {embedder.space} that {recorded.space} has: run `thatdam models fill`."]
+    settings = get_settings()
+    with err.status("Trying the model on frames of the library ..."):
+        plan = plan_fill(settings if new is None else settings.model_copy(update={"embedder": new}))
+    if as_json:
+        print_json(plan.as_dict())
+        return
+    out.print(plan.told(), markup=False, highlight=False, soft_wrap=True)
 
 
-def _compared(settings: Settings, embedder: Embedder, recorded: Served, golden: list[Golden]) -> _Found:
-    if not golden:
-        next_step = f"write {settings.home / GOLDEN} (see docs/models.md), or use --force"
-        return _Found([f"There are no golden queries to compare by: {next_step}."])
-    candidate = recall(settings, embedder, golden)
-    try:
-        serving = recall(settings, reopen(settings, recorded), golden)
-    except ModelError as error:
-        return _Found([f"Nothing to compare with: {error}"], candidate=candidate)
-    if candidate.at_1 < serving.at_1 or candidate.at_5 < serving.at_5:
-        problem = "It finds less of the golden queries: keep the serving space, or use --force."
-        return _Found([problem], serving, candidate)
-    return _Found([], serving, candidate)
+@models_app.command("compare")
+def compare_spaces(golden: GoldenFile = None, as_json: AsJson = False) -> None:
+    """Ask the golden queries of what answers and of the settings' embedder, and change nothing.
+
+    Example: `thatdam models compare --golden queries.csv`
+    """
+    from thatdam_pipelines.vector_spaces import compare
+
+    found = compare(get_settings(), golden)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    _print_recall(found.served, found.serving)
+    _print_recall(found.space, found.candidate)
+    table = Table("query", "now", "then", box=None)
+    for answer in found.answers:
+        if answer.serving != answer.candidate:
+            places = (str(place or "not found") for place in (answer.serving, answer.candidate))
+            table.add_row(Text(answer.query), *places)
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print("Every query has its answer at the same place.")
+
+
+@models_app.command("rollback")
+def roll_back(as_json: AsJson = False) -> None:
+    """Let the embedder that answered before the last promotion answer again, at once.
+
+    Example: `thatdam models rollback`
+    """
+    from thatdam_pipelines.vector_spaces import rollback
+
+    result = rollback(get_settings())
+    if as_json:
+        print_json(result.as_dict())
+        return
+    out.print(f"{result.space} answers searches", markup=False, highlight=False, soft_wrap=True)
+    if result.lacking:
+        said = (
+            f"{result.lacking} files came since and have no vectors of it: set {result.embedder} and run "
+            "`thatdam models fill`, then what is in them is found too."
+        )
+        out.print(said, markup=False, highlight=False, style="yellow", soft_wrap=True)
+
+
+def _print_recall(space: str | None, found: "Recall | None") -> None:
+    if found is not None:
+        out.print(f"{space}: recall@1 {found.at_1:.2f}, recall@5 {found.at_5:.2f}", highlight=False)

@@ -12,14 +12,15 @@ from rich.console import Console
 from thatdam_pipelines.embed.embedder import open_embedder
 from thatdam_pipelines.embed.spaces import open_serving, serve, serve_first, served, vectors_held
 from thatdam_pipelines.errors import ModelError, QueryError
+from thatdam_pipelines.fill_plan import plan_fill
 from thatdam_pipelines.ingest_command import run_every_batch
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.models_command import list_spaces, promote
 from thatdam_pipelines.samples.tiny import CHECKPOINT, CONFIG
 from thatdam_pipelines.search.golden import Golden, read_golden
 from thatdam_pipelines.search.moments import Moment
 from thatdam_pipelines.search.search import Query, Searcher
 from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.vector_spaces import compare, list_spaces, promote, rollback
 
 DESCRIPTOR = "descriptor/1"
 REUSED = ("raw_media", "media", "probes", "proxies", "frames", "scenes")
@@ -156,6 +157,48 @@ def test_a_space_that_finds_less_is_refused_unless_forced_and_the_better_one_com
         assert searcher.embedder.space == tiny
 
 
+def test_a_plan_counts_what_a_fill_computes_and_a_filled_space_lacks_nothing(
+    unfilled: Settings, filled: Settings
+) -> None:
+    plan = plan_fill(unfilled)
+    held = next(space for space in list_spaces(filled).spaces if space.space == DESCRIPTOR).vectors
+    assert (plan.files, plan.frames, plan.scenes) == (held["l0"], held["l1"], held["l2"])
+    assert plan.away == 0 and plan.seconds is not None and plan.seconds > 0
+    assert plan.vector_bytes == sum(held.values()) * plan.dimensions * 4
+    done = plan_fill(filled)
+    assert (done.files, done.frames, done.scenes, done.vector_bytes, done.seconds) == (0, 0, 0, 0, 0)
+    assert "lacks nothing" in done.told()
+
+
+def test_a_comparison_changes_nothing_and_names_what_is_found_worse(both: Settings, golden: Path) -> None:
+    found = compare(both, golden)
+    assert (found.served, found.space) == (space_of(both), DESCRIPTOR)
+    assert found.candidate.at_1 < found.serving.at_1
+    worst = found.answers[0]
+    assert worst.serving == 1 != worst.candidate
+    with Searcher(both) as searcher:
+        assert searcher.embedder.space == found.served
+    with pytest.raises(QueryError, match="no other space"):
+        compare(both.model_copy(update={"embedder": f"open_clip:{CONFIG.stem}@{CHECKPOINT}"}), golden)
+
+
+def test_a_rollback_brings_back_what_answered_before_and_says_what_it_lacks(both: Settings) -> None:
+    tiny = space_of(both)
+    with pytest.raises(QueryError, match="no other space ever answered"):
+        rollback(both)
+    promote(both, None, None, force=True)
+    with Searcher(both) as searching:
+        lost = first_with_scenes(both, tiny)
+        take_away(both, tiny, [lost])
+        result = rollback(both)
+        assert (result.space, result.served, result.lacking) == (tiny, DESCRIPTOR, 1)
+        assert f"THATDAM_EMBEDDER=open_clip:{CONFIG.stem}@" in result.embedder
+        assert searching.embedder.space == DESCRIPTOR
+    with Searcher(both) as searcher:
+        assert searcher.embedder.space == tiny
+    assert rollback(both).space == DESCRIPTOR
+
+
 def test_golden_queries_are_asked_for_and_found_in_the_home_folder(both: Settings, golden: Path) -> None:
     without = promote(both, None, None, force=False)
     assert not without.promoted and "golden.json" in without.problems[0] and "--force" in without.problems[0]
@@ -247,6 +290,11 @@ def parquet(settings: Settings, tables: tuple[str, ...]) -> dict[str, bytes]:
 
 def files_below(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def first_with_scenes(settings: Settings, space: str) -> str:
+    with Library(settings) as library:
+        return str(vectors_held(library.tables).filter(space=space, level="l2")["media_id"].sort()[0])
 
 
 def take_away(settings: Settings, space: str, media_ids: list[str]) -> None:

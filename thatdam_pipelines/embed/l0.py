@@ -37,16 +37,6 @@ def embed_l0_batch(
         ModelError: The embedder cannot be loaded, or its vectors cannot be trusted.
         OfflineError: The media store cannot be reached.
     """
-    settings = library.settings
-    places = whereabouts(library, batch_id)
-    jobs = []
-    for probe in library.tables.read(PROBES, batch_id).iter_rows(named=True):
-        if probe["kind"] in ("video", "image"):
-            found = places[probe["media_id"]]
-            still = probe["kind"] == "image"
-            order = _Order(settings, found, still, probe["duration_s"], embedder.input_size)
-            longest_s = settings.decode_timeout_s + found.download_s(library.store)
-            jobs.append(Job(probe["media_id"], found.source_path, order, longest_s))
 
     def embedded(files: list[list[Rgb]]) -> list[tuple[int, Vectors]]:
         vectors = embedder.embed_images([frame for frames in files for frame in frames])
@@ -62,8 +52,8 @@ def embed_l0_batch(
         batch_id,
         recipes={EMBEDDINGS_L0: l0_recipe(embedder)},
         done_by=EMBEDDINGS_L0,
-        jobs=jobs,
-        work=_frames_of,
+        jobs=l0_jobs(library, batch_id, embedder),
+        work=l0_frames,
         finish=finish,
         prepare=embedded,
         together=_FILES_TOGETHER,
@@ -71,6 +61,21 @@ def embed_l0_batch(
         retry=retry,
         progress=progress,
     )
+
+
+def l0_jobs(library: Library, batch_id: str, embedder: Embedder) -> list[Job]:
+    """What ``l0_frames`` is to do for each video and still of the batch."""
+    settings = library.settings
+    places = whereabouts(library, batch_id)
+    jobs = []
+    for probe in library.tables.read(PROBES, batch_id).iter_rows(named=True):
+        if probe["kind"] in ("video", "image"):
+            found = places[probe["media_id"]]
+            still = probe["kind"] == "image"
+            order = _Order(settings, found, still, probe["duration_s"], embedder.input_size)
+            longest_s = settings.decode_timeout_s + found.download_s(library.store)
+            jobs.append(Job(probe["media_id"], found.source_path, order, longest_s))
+    return jobs
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,12 @@ class _Order:
     short_edge: int
 
 
-def _frames_of(order: _Order) -> list[Rgb]:
-    """Runs in a worker."""
+def l0_frames(order: _Order) -> list[Rgb]:
+    """The frames of an original that are averaged. Runs in a worker.
+
+    Raises:
+        MediaError: The original is away, or no frame of it decodes.
+    """
     settings = order.settings
     with Library(settings) as library, original(library, order.found) as path:
         if order.still:

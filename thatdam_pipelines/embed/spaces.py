@@ -53,18 +53,26 @@ class Serving:
 
 def served(ledger: Ledger) -> Served | None:
     """What the ledger says answers searches; None before the first vectors were indexed."""
-    kept = ledger.get_setting(_KEY)
-    return None if kept is None else Served(**json.loads(kept))
+    return _kept(ledger)[0]
+
+
+def served_before(ledger: Ledger) -> Served | None:
+    """What answered before the last change; None when nothing else ever did."""
+    return _kept(ledger)[1]
 
 
 def serve(ledger: Ledger, embedder: Embedder) -> None:
-    """From now on ``embedder`` answers searches that are opened."""
-    ledger.set_setting(_KEY, _written(embedder))
+    """From now on ``embedder`` answers searches that are opened; what answers now is kept as what did before."""
+    now, before = _kept(ledger)
+    candidate = _described(embedder)
+    if now is not None and now.space != candidate.space:
+        before = now
+    ledger.set_setting(_KEY, json.dumps(asdict(candidate) | {"before": before and asdict(before)}))
 
 
 def serve_first(ledger: Ledger, embedder: Embedder) -> None:
     """``embedder`` answers searches, unless one does already."""
-    ledger.set_first_setting(_KEY, _written(embedder))
+    ledger.set_first_setting(_KEY, json.dumps(asdict(_described(embedder))))
 
 
 def open_serving(settings: Settings) -> Serving:
@@ -160,7 +168,17 @@ def _recorded(settings: Settings) -> Served | None:
         raise OfflineError(url.render_as_string(), cause, "Start the database, or see `thatdam doctor`.") from error
 
 
-def _written(embedder: Embedder) -> str:
+def _kept(ledger: Ledger) -> tuple[Served | None, Served | None]:
+    """What answers, and what did before."""
+    kept = ledger.get_setting(_KEY)
+    if kept is None:
+        return None, None
+    now = json.loads(kept)
+    before = now.pop("before", None)
+    return Served(**now), Served(**before) if before else None
+
+
+def _described(embedder: Embedder) -> Served:
     name, config = embedder.name, None
     if isinstance(embedder, OpenClipEmbedder):
         weights = embedder.weights
@@ -169,4 +187,4 @@ def _written(embedder: Embedder) -> str:
         elif weights.checkpoint is not None:
             name = f"open_clip:{weights.model}@{weights.checkpoint.absolute()}"
         config = str(weights.custom_config.absolute()) if weights.custom_config else None
-    return json.dumps(asdict(Served(name, config, embedder.space)))
+    return Served(name, config, embedder.space)

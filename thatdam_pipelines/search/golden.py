@@ -95,16 +95,21 @@ def read_golden(library: Library, path: Path) -> list[Golden]:
     return golden
 
 
-def recall(settings: Settings, embedder: Embedder, golden: Sequence[Golden]) -> Recall:
-    """What share of the golden queries a search with ``embedder`` answers."""
-    first, among = 0, 0
+def found_by(settings: Settings, embedder: Embedder, golden: Sequence[Golden]) -> list[int | None]:
+    """The place, from 1 to ``DEPTH``, at which a search with ``embedder`` has each query's answer; None for nowhere."""
+    places: list[int | None] = []
     with Searcher(settings, embedder) as searcher:
         for query in golden:
             moments = searcher.search(Query(text=query.query, limit=DEPTH)).moments
-            right = [query.answered_by(moment) for moment in moments]
-            first += any(right[:1])
-            among += any(right)
-    return Recall(first / len(golden), among / len(golden))
+            right = (place for place, moment in enumerate(moments, start=1) if query.answered_by(moment))
+            places.append(next(right, None))
+    return places
+
+
+def recall_of(places: Sequence[int | None]) -> Recall:
+    """The shares of queries that were answered, of the places that ``found_by`` gives."""
+    first, among = sum(place == 1 for place in places), sum(place is not None for place in places)
+    return Recall(first / len(places), among / len(places))
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:
