@@ -25,6 +25,7 @@ from thatdam_pipelines.search_command import explain, search, sql
 from thatdam_pipelines.settings import IngestMode, get_settings
 from thatdam_pipelines.tag_command import tag_app
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
+from thatdam_pipelines.toolbox_command import add_toolbox
 from thatdam_pipelines.users_command import users_app
 from thatdam_pipelines.xmp_command import xmp_app
 
@@ -44,6 +45,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(tag_app, name="tag")
 app.add_typer(album_app, name="album")
 app.add_typer(xmp_app, name="xmp")
+add_toolbox(app)
 for command in (search, related, sql, explain, rate, state, describe, verify):
     app.command()(command)
 

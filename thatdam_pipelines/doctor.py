@@ -134,7 +134,11 @@ def _media(settings: Settings) -> Iterator[Finding]:
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
-    for folder in settings.watched_folders:
+    from thatdam_pipelines.library.home import Library
+
+    with Library(settings) as library:
+        folders = library.watched_folders if library.has_begun else settings.watched_folders
+    for folder in folders:
         if offline := _offline(settings, folder.path):
             yield Finding("watched folder", False, f"{folder.path}: {offline.cause}", offline.next_step)
         elif folder.path.is_dir():
@@ -142,7 +146,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         elif folder.path == settings.incoming_dir:
             yield Finding("watched folder", True, f"{folder.path} ({folder.mode}), made by `thatdam up`")
         else:
-            yield Finding("watched folder", False, f"{folder.path} is not there", "Mount it, or edit THATDAM_WATCHED.")
+            yield Finding("watched folder", False, f"{folder.path} is not there", "Mount it, or watch it no more.")
 
 
 def _offline(settings: Settings, folder: Path) -> OfflineError | None:

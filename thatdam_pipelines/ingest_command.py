@@ -1,5 +1,6 @@
 """What `thatdam ingest` and `thatdam retry` do: batches, real runs, and what became of each file."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,23 @@ class IngestResult:
 
 
 def ingest_paths(
-    settings: Settings, paths: list[Path], mode: IngestMode, *, wait: bool, console: Console
+    settings: Settings,
+    paths: list[Path],
+    mode: IngestMode,
+    *,
+    wait: bool,
+    console: Console,
+    album: str | None = None,
+    category: str | None = None,
+    again: bool = True,
 ) -> IngestResult:
     """Claim the files below ``paths`` and run the ingest job on them; with ``wait`` the heavy assets too.
 
     Only these files are told of, whatever else their batches hold. What is there already as a file of another batch is
     understood too. A batch from there that did not come to its end goes on, though its files were moved away already.
+
+    Args:
+        again: Also run batches that came to their end: what they lack is made. False leaves those alone.
 
     Raises:
         SettingsError: A path does not exist.
@@ -60,9 +72,10 @@ def ingest_paths(
         for path, known in zip(paths, given, strict=True):
             if not path.exists() and not begun[known]:
                 raise SettingsError(path, "there is no such file or folder", "Check the name.")
-        claimed = claim_paths(library, [path.absolute() for path in paths if path.exists()], mode)
-    batches = sorted({*claimed, *(batch_id for some in begun.values() for batch_id in some)})
-    result = _run(settings, batches, understand=wait, retry=False, console=console)
+        claimed = claim_paths(library, [path.absolute() for path in paths if path.exists()], mode, album, category)
+        batches = sorted({*claimed, *(batch_id for some in begun.values() for batch_id in some)})
+        ended = set() if again else {batch for batch in batches if _is_done(library, batch)}
+    result = _run(settings, batches, understand=wait, retry=False, console=console, leave=ended)
     if wait and result.finished:
         with Library(settings) as library:
             first = _not_understood(library, batches)
@@ -86,6 +99,11 @@ def _unfinished(library: Library, given: Path, *, understand: bool) -> list[str]
             Path(batch.root, file.rel_path).is_relative_to(given) for file in library.ledger.batch_files(batch.batch_id)
         )
     ]
+
+
+def _is_done(library: Library, batch_id: str) -> bool:
+    batch = library.ledger.batch(batch_id)
+    return batch is not None and batch.state == "done"
 
 
 def _not_understood(library: Library, batches: list[str]) -> list[str]:
@@ -159,7 +177,16 @@ def run_every_batch(settings: Settings, *, console: Console) -> IngestResult:
     return _run(settings, batches, understand=True, retry=False, console=console)
 
 
-def _run(settings: Settings, batches: list[str], *, understand: bool, retry: bool, console: Console) -> IngestResult:
+def _run(
+    settings: Settings,
+    batches: list[str],
+    *,
+    understand: bool,
+    retry: bool,
+    console: Console,
+    leave: Collection[str] = (),
+) -> IngestResult:
+    """Run batches, but for those to ``leave``; what became of the files of all of them."""
     from thatdam_pipelines.runs import run_batches
 
     columns = (
@@ -170,14 +197,14 @@ def _run(settings: Settings, batches: list[str], *, understand: bool, retry: boo
         TimeElapsedColumn(),
     )
     finished = True
-    if batches:
+    if todo := [batch for batch in batches if batch not in leave]:
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("starting", total=None)
 
             def show(description: str, done: int, total: int) -> None:
                 progress.update(task, description=description, completed=done, total=total)
 
-            report = run_batches(settings, batches, understand=understand, retry=retry, on_progress=show)
+            report = run_batches(settings, todo, understand=understand, retry=retry, on_progress=show)
         finished = report.success
         for failure in report.failed:
             console.print(f"run failed: {failure}", style="red", markup=False, highlight=False)

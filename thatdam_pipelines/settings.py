@@ -276,7 +276,7 @@ class Settings(BaseSettings):
 
     @property
     def watched_folders(self) -> list[WatchedFolder]:
-        """Every watched folder: home/incoming first, then those of ``watched``."""
+        """Watched folders of the settings: home/incoming first. People add others; ``Library`` knows all of them."""
         incoming = WatchedFolder(path=self.incoming_dir, mode=self.incoming_mode, settle_seconds=self.settle_seconds)
         return [incoming, *self.watched]
 

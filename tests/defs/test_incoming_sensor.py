@@ -15,7 +15,7 @@ from thatdam_pipelines.defs.ingest import sensors
 from thatdam_pipelines.defs.ingest.sensors import incoming_sensor
 from thatdam_pipelines.library.arrivals import Batch
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.settings import Settings, get_settings
+from thatdam_pipelines.settings import Settings, WatchedFolder, get_settings
 
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("thatdam"), "__repository__"), "ingest")
 
@@ -250,3 +250,20 @@ def test_names_that_are_not_text_are_taken_like_any_other(
     daemon.settle()
     assert sum(batch.files for batch in batches(home_settings)) == 4
     assert runs_by_batch(instance) == {batch.batch_id: 1 for batch in batches(home_settings)}
+
+
+def test_a_folder_that_people_add_is_watched_from_the_next_tick_on(home_settings: Settings, daemon: Daemon) -> None:
+    folder = home_settings.home.parent / "nas"
+    folder.mkdir()
+    (folder / "clip.mov").write_bytes(b"footage")
+    daemon.settle()
+    with closing(Ledger(home_settings.database_url)) as ledger:
+        assert ledger.batches() == []
+        ledger.watched.add(WatchedFolder(path=folder, mode="reference", settle_seconds=0), "maria")
+        daemon.settle()
+        (batch,) = ledger.batches()
+        assert (batch.root, batch.mode) == (str(folder), "reference")
+        assert ledger.watched.remove(folder)
+        (folder / "second.mov").write_bytes(b"footage")
+        daemon.settle()
+        assert len(ledger.batches()) == 1

@@ -196,20 +196,34 @@ def run_sql(
         raise QueryError(short(query), cause, "Run `thatdam index rebuild catalog`.") from error
 
 
+def stream_sql(settings: Settings, query: str, rows: int) -> Iterator[pl.DataFrame]:
+    """A query of our own as frames of at most so many rows, read as they are asked for.
+
+    Raises:
+        OfflineError: The disk with the tables cannot be reached.
+    """
+    with open_catalog(settings) as con:
+        try:
+            for batch in con.sql(query).to_arrow_reader(rows):
+                yield _frame(batch)
+        except duckdb.IOException as error:
+            raise _offline(settings) from error
+
+
 def as_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """An answer as rows for JSON, which has no infinite numbers: they are None."""
     floats = pl.selectors.float()
     return frame.with_columns(pl.when(floats.is_finite()).then(floats)).to_dicts()
 
 
-def as_csv(frame: pl.DataFrame) -> str:
+def as_csv(frame: pl.DataFrame, *, header: bool = True) -> str:
     """An answer as CSV, which has no lists and no structures: they are JSON texts."""
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     texts = {
         name: pl.Series([None if value is None else _json(value) for value in frame[name].to_list()], dtype=pl.String)
         for name in nested
     }
-    return frame.with_columns(**texts).write_csv()
+    return frame.with_columns(**texts).write_csv(include_header=header)
 
 
 def _json(value: object) -> str:

@@ -7,8 +7,9 @@ from typing import Self
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.tables import Tables
+from thatdam_pipelines.library.watched import watched_folders
 from thatdam_pipelines.library.workers import Workers
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.settings import Settings, WatchedFolder
 
 
 class Library:
@@ -38,6 +39,11 @@ class Library:
         """Whether there is such a home already: looking makes none."""
         settings = self.settings
         return settings.database is not None or (settings.home / "library.db").exists()
+
+    @property
+    def watched_folders(self) -> list[WatchedFolder]:
+        """Every watched folder, as it is now: those of the settings, and those that people added."""
+        return watched_folders(self.settings, self.ledger.watched)
 
     def close(self) -> None:
         """End worker processes and database connections."""

@@ -27,6 +27,7 @@ from thatdam_pipelines.library.ledger_tables import (
 )
 from thatdam_pipelines.library.offloads import Offloads
 from thatdam_pipelines.library.vocabulary import Vocabulary
+from thatdam_pipelines.library.watched import Watched
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Ledger(Arrivals):
         self.vocabulary = Vocabulary(engine, writer, insert)
         self.albums = Albums(engine, writer, insert)
         self.accounts = Accounts(engine, writer, insert)
+        self.watched = Watched(engine, writer, insert)
 
     def close(self) -> None:
         """End the connections."""

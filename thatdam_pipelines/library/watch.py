@@ -17,6 +17,7 @@ from thatdam_pipelines.library.arrivals import KnownFile, Sighting
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.ledger_tables import utc_of
+from thatdam_pipelines.library.watched import Watched, watched_folders
 from thatdam_pipelines.settings import Settings, WatchedFolder
 
 MAX_BATCHES = 25
@@ -99,10 +100,10 @@ def plain_path(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
-def own_folders(settings: Settings) -> set[str]:
+def own_folders(settings: Settings, watched: Watched) -> set[str]:
     """Folders that no scan of another folder goes into: the library's own, and every watched one."""
     own = {settings.home, settings.tables_dir, settings.vectors_dir, settings.dagster_dir, settings.quarantine_dir}
-    own |= {settings.work_dir, settings.capture_dir, *(folder.path for folder in settings.watched_folders)}
+    own |= {settings.work_dir, settings.capture_dir, *(folder.path for folder in watched_folders(settings, watched))}
     if not settings.media_url.startswith("s3://"):
         own.add(Path(settings.media_url))
     return {plain_path(path) for path in own}
@@ -128,7 +129,7 @@ def scan_folder(ledger: Ledger, settings: Settings, folder: WatchedFolder, now: 
 
     known = ledger.folder(root)
     look = _Look(ledger, root, timedelta(seconds=folder.settle_seconds), now)
-    look.walk(known.resume if known else None, own_folders(settings) - {root}, deadline)
+    look.walk(known.resume if known else None, own_folders(settings, ledger.watched) - {root}, deadline)
     if look.gone and not _is_there(ledger, root, identity):
         # A disk that went away during the walk takes nothing with it; the next scan says that it is offline.
         look.gone = []

@@ -43,8 +43,8 @@ def given_path(path: Path) -> Path:
 
 def _by_root(library: Library, paths: Iterable[Path]) -> dict[str, dict[str, Sighting]]:
     settings = library.settings
-    watched = [Path(plain_path(folder.path)) for folder in settings.watched_folders]
-    own = [Path(folder).resolve() for folder in own_folders(settings)]
+    watched = [Path(plain_path(folder.path)) for folder in library.watched_folders]
+    own = [Path(folder).resolve() for folder in own_folders(settings, library.ledger.watched)]
     roots: dict[str, dict[str, Sighting]] = {}
     for path in paths:
         given = given_path(path)

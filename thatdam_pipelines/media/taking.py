@@ -123,7 +123,7 @@ class Taking:
         self._todo = 0
         self._real_folders: dict[Path, bool] = {}
         self._manifests = ManifestsBeside(library, batch)
-        self._settle_s = {plain_path(folder.path): folder.settle_seconds for folder in library.settings.watched_folders}
+        self._settle_s = {plain_path(folder.path): folder.settle_seconds for folder in library.watched_folders}
         self._settle_s[plain_path(library.settings.capture_dir)] = 0.0
         self.failed: dict[KnownFile, MediaError] = {}
         self.returned: dict[str, Sighting] = {}

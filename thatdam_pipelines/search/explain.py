@@ -126,7 +126,7 @@ def _unread(library: Library, subject: str, run_of: RunOf) -> Explanation:
         reason, next_step = _WAITING.get(waiting.state, (f"its state is {waiting.state}", ""))
         status = StageStatus("raw_media", "missing", reason=waiting.reason or reason, next_step=next_step)
         return Explanation(subject, None, [absolute], waiting.batch_id, [status])
-    folders = ", ".join(str(folder.path) for folder in library.settings.watched_folders)
+    folders = ", ".join(str(folder.path) for folder in library.watched_folders)
     raise QueryError(
         subject,
         "no file of that name, path or media id was ever seen",

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from thatdam_pipelines.errors import ForeignPathError, SettingsError
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.watched import folder_above
 from thatdam_pipelines.media.claim import claim_paths
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.settings import WatchedFolder
 from thatdam_pipelines.web.access import Caller
 from thatdam_pipelines.web.batches import BatchId
 from thatdam_pipelines.web.context import Asking, Context, Shared
@@ -131,15 +132,16 @@ def take(library: Library, path: str) -> list[str]:
         ForeignPathError: It leads elsewhere, also by a link.
         SettingsError: There is no such file.
     """
-    real = _below_watched(library.settings, path)
-    folder = next(folder for folder in library.settings.watched_folders if real.is_relative_to(folder.path.resolve()))
+    real, folder = _below_watched(library, path)
     return claim_paths(library, [real], folder.mode, folder.album, folder.category)
 
 
-def _below_watched(settings: Settings, path: str) -> FilePath:
+def _below_watched(library: Library, path: str) -> tuple[FilePath, WatchedFolder]:
     given = FilePath(path)
     foreign = ForeignPathError(
-        path, "it is not at or below a watched folder", "Put it into the incoming folder, or set THATDAM_WATCHED."
+        path,
+        "it is not at or below a watched folder",
+        "Put it into the incoming folder, or `thatdam paths add` its folder.",
     )
     if not given.is_absolute() or "\0" in path:
         raise foreign
@@ -147,6 +149,7 @@ def _below_watched(settings: Settings, path: str) -> FilePath:
         real = given.resolve()
     except (OSError, RuntimeError):
         raise foreign from None
-    if not any(real.is_relative_to(folder.path.resolve()) for folder in settings.watched_folders):
+    folder = folder_above(library.watched_folders, real)
+    if folder is None:
         raise foreign
-    return real
+    return real, folder

@@ -14,6 +14,7 @@ from thatdam_pipelines.library.schemas import LOCATIONS
 from thatdam_pipelines.library.uploads import Uploads
 from thatdam_pipelines.search.browse import browse
 from thatdam_pipelines.search.filters import Filters
+from thatdam_pipelines.toolbox import folders
 from thatdam_pipelines.web import batches, curation, jobs, media, search
 from thatdam_pipelines.web.batches import BatchId
 from thatdam_pipelines.web.context import Asking, Shared
@@ -159,14 +160,8 @@ def get_job(shared: Shared, job_id: jobs.JobId) -> jobs.Job:
 
 @router.get("/paths")
 def list_paths(shared: Shared) -> Rows:
-    """The watched folders and whether each can be reached. They are set by THATDAM_WATCHED."""
-    known = {folder.path: folder for folder in shared.library.ledger.folders()}
-    rows = []
-    for folder in shared.settings.watched_folders:
-        state = known.get(str(folder.path))
-        told = {"online": state.online, "message": state.message} if state else {"online": None, "message": ""}
-        rows.append({"path": str(folder.path), "mode": folder.mode, "album": folder.album} | told)
-    return Rows(items=rows)
+    """The watched folders, who set them, and whether each can be reached."""
+    return Rows(items=folders.list_folders(shared.library))
 
 
 @router.post("/backup", status_code=202, responses=problems(400, 422, 503))

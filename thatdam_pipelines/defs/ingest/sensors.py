@@ -13,6 +13,7 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.watch import MAX_SECONDS, ScanReport, plain_path, scan_folder
+from thatdam_pipelines.library.watched import watched_folders
 from thatdam_pipelines.settings import get_settings
 
 
@@ -32,11 +33,11 @@ def incoming_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     settings = get_settings()
     if settings.incoming is None:
         settings.incoming_dir.mkdir(parents=True, exist_ok=True)
-    folders = settings.watched_folders
-    first = int(context.cursor or 0) % len(folders)
     deadline = time.monotonic() + MAX_SECONDS
     reports: list[ScanReport] = []
     with closing(Ledger(settings.database_url)) as ledger:
+        folders = watched_folders(settings, ledger.watched)
+        first = int(context.cursor or 0) % len(folders)
         settle_batches(ledger, context.instance)
         for folder in [*folders[first:], *folders[:first]]:
             if reports and time.monotonic() > deadline:
