@@ -1,5 +1,6 @@
 """What holds for every answer of the web application."""
 
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,28 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(web: Test
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = web.post("/api/v1/search", content=iter([b"x" * 1024 * 1024] * 40), headers=kind)
     assert answer.status_code in (400, 413)
+
+
+PRIVATE = ["/", "/library", "/status", "/stats", "/api/v1/media", "/api/v1/search?q=red", "/api/v1/session", "/nothing"]
+
+
+@pytest.mark.parametrize("path", PRIVATE)
+def test_what_is_told_of_the_library_is_kept_by_no_browser(web: TestClient, path: str) -> None:
+    assert web.get(path).headers["cache-control"] == "no-store"
+
+
+def test_scripts_and_styles_are_kept_and_sent_again_only_when_they_changed(web: TestClient) -> None:
+    page = web.get("/").text
+    assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(assets) > 3
+    for asset in assets:
+        whole = web.get(asset)
+        assert whole.status_code == 200 and whole.headers["cache-control"] == "no-cache", asset
+        assert whole.headers["last-modified"]
+        again = web.get(asset, headers={"If-None-Match": whole.headers["etag"]})
+        assert again.status_code == 304 and not again.content and again.headers["cache-control"] == "no-cache"
+        assert web.get(asset, headers={"If-None-Match": '"old"'}).status_code == 200
+    assert web.get("/static/nothing.js").headers["cache-control"] == "no-store"
 
 
 def test_pages_hold_no_script_and_no_style_of_their_own(web: TestClient) -> None:

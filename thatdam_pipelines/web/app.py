@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
@@ -37,6 +37,15 @@ ROUTERS = tuple(subject.router for subject in SUBJECTS)
 """Curation before derivatives: the names of files come last."""
 
 
+class _Assets(StaticFiles):
+    """Scripts and styles. Browsers keep them and ask whether they changed: an upgrade gives them no other names."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application over the library of ``settings``.
 
@@ -63,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _Assets(directory=STATIC), name="static")
     larger = {
         "/api/v1/search": search.PICTURE_BYTES + 64 * 1024,
         f"{uploads.PREFIX}/": settings.upload_max_bytes,
