@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -111,6 +112,16 @@ class Disk:
                 return stored.read(length)
         except OSError as error:
             raise _damaged(path, f"it cannot be read ({error.strerror})") from error
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[BinaryIO]:
+        path = self._existing(key)
+        try:
+            stored = path.open("rb")
+        except OSError as error:
+            raise _damaged(path, f"it cannot be read ({error.strerror})") from error
+        with stored:
+            yield stored
 
     def digest(self, key: str) -> Digest:
         path = self._existing(key)

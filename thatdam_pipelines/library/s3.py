@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from thatdam_pipelines.errors import OfflineError, OverwriteError, StoreError, ThatdamError
 from thatdam_pipelines.library.checksum import (
@@ -25,6 +25,8 @@ from thatdam_pipelines.settings import Settings
 PUBLISHED = ".published"
 """Object that is written last into a derived folder: with it the folder is whole."""
 _MODIFIED = "mtime-ns"
+_SEEK_BLOCK_BYTES = 256 * 1024
+"""Read ahead of whoever seeks: a keyframe of a proxy takes one or two requests."""
 # Servers differ about control characters; s3fs takes what follows a question mark for a version.
 _UNSAFE = re.compile(r"[%\x00-\x1f\x7f]|\?(?=versionId=)")
 
@@ -138,6 +140,11 @@ class Bucket:
     def read_range(self, key: str, start: int, end: int) -> bytes:
         with self._reaching(key):
             return bytes(self._files.cat_file(self.path(key), start=start, end=end)) if start < end else b""
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[BinaryIO]:
+        with self._reaching(key), self._files.open(self.path(key), "rb", block_size=_SEEK_BLOCK_BYTES) as stored:
+            yield stored
 
     def digest(self, key: str) -> Digest:
         hasher = Hasher()

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from blake3 import blake3
 
@@ -31,6 +31,7 @@ class Place(Protocol):
     def modified_ns(self, key: str) -> int | None: ...
     def read_bytes(self, key: str, limit: int) -> bytes: ...
     def read_range(self, key: str, start: int, end: int) -> bytes: ...
+    def opened(self, key: str) -> AbstractContextManager[BinaryIO]: ...
     def digest(self, key: str) -> Digest: ...
     def take_out(self, key: str, aside: Path) -> None: ...
     def publish_dir(self, folder: Path, key: str) -> None: ...
@@ -165,6 +166,15 @@ class Store:
             StoreError: There is no such file.
         """
         return self._place.read_range(key, start, end)
+
+    def opened(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """A file to read and seek in; from S3 only what is read is fetched, in ranges.
+
+        Raises:
+            OfflineError: The store cannot be reached, now or while it is read.
+            StoreError: There is no such file.
+        """
+        return self._place.opened(key)
 
     def digest(self, key: str) -> Digest:
         """The checksums of a stored file, read back from the disk or the server.

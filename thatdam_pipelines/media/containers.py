@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from thatdam_pipelines.errors import MediaError
 
@@ -22,6 +22,14 @@ FORMATS = (
 script, no image sequence, no device."""
 
 READ_BUDGET_BYTES = 512 * 2**20
+
+
+class Seekable(Protocol):
+    """What a demuxer reads from."""
+
+    def read(self, count: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int: ...
+    def tell(self) -> int: ...
 
 
 class BoundedFile:
@@ -88,7 +96,7 @@ def reading(path: Path, name: str, budget: int = READ_BUDGET_BYTES) -> Iterator[
 
 @contextlib.contextmanager
 def demuxing(
-    file: BoundedFile, timeout_s: float, max_pixels: int, *, headers_only: bool = False, begins_within_us: int = 1
+    file: Seekable, timeout_s: float, max_pixels: int, *, headers_only: bool = False, begins_within_us: int = 1
 ) -> Iterator["InputContainer"]:
     """The container of ``file``, opened by PyAV.
 

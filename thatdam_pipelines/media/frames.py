@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thatdam_pipelines.errors import MediaError
-from thatdam_pipelines.media.containers import demuxing, reading
+from thatdam_pipelines.media.containers import Seekable, demuxing, reading
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -80,12 +80,18 @@ def frame_at(path: Path, time_s: float, *, short_edge: int) -> tuple[float, Rgb]
     Raises:
         MediaError: The file cannot be read, or there is no keyframe that decodes.
     """
-    with _video_of(path, path.name) as (container, stream):
-        stream.codec_context.skip_frame = "NONKEY"
-        _seek(container, time_s)
-        if (frame := _next_keyframe(container, stream, set())) is None:
-            raise _no_picture(path.name)
-        return _time_s(container, stream, frame), _picture(frame, stream, short_edge)
+    with _video_of(path, path.name) as opened:
+        return _keyframe_before(*opened, path.name, time_s, short_edge)
+
+
+def frame_in(file: Seekable, name: str, time_s: float, *, short_edge: int) -> tuple[float, Rgb]:
+    """As ``frame_at``, of a proxy that is open: no more of it is read than its index and what lies around that time.
+
+    Args:
+        name: The proxy as messages name it.
+    """
+    with _video_in(file, name) as opened:
+        return _keyframe_before(*opened, name, time_s, short_edge)
 
 
 def evenly_spread(
@@ -155,20 +161,28 @@ def _video_of(
     path: Path, name: str, timeout_s: float = _PROXY_READ_S, max_pixels: int = _PROXY_PIXELS
 ) -> Iterator[tuple["InputContainer", "VideoStream"]]:
     """The main picture stream of a file that is opened so that it cannot lead anywhere else."""
-    from av.error import FFmpegError
-
     with reading(path, name) as file:
         file.left += 2 * file.size
-        try:
-            with demuxing(file, timeout_s, max_pixels) as container:
-                streams = [stream for stream in container.streams.video if _is_moving(stream)]
-                if not streams:
-                    raise _no_picture(name)
-                streams[0].codec_context.thread_count = 1
-                yield container, streams[0]
-        except (FFmpegError, ValueError) as error:
-            cause = f"it cannot be decoded ({getattr(error, 'strerror', None) or error})"
-            raise MediaError(name, cause, "Play the original; if it is damaged, copy it again.") from error
+        with _video_in(file, name, timeout_s, max_pixels) as opened:
+            yield opened
+
+
+@contextlib.contextmanager
+def _video_in(
+    file: Seekable, name: str, timeout_s: float = _PROXY_READ_S, max_pixels: int = _PROXY_PIXELS
+) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    from av.error import FFmpegError
+
+    try:
+        with demuxing(file, timeout_s, max_pixels) as container:
+            streams = [stream for stream in container.streams.video if _is_moving(stream)]
+            if not streams:
+                raise _no_picture(name)
+            streams[0].codec_context.thread_count = 1
+            yield container, streams[0]
+    except (FFmpegError, ValueError) as error:
+        cause = f"it cannot be decoded ({getattr(error, 'strerror', None) or error})"
+        raise MediaError(name, cause, "Play the original; if it is damaged, copy it again.") from error
 
 
 def _is_moving(stream: "VideoStream") -> bool:
@@ -214,6 +228,16 @@ def _next_keyframe(container: "InputContainer", stream: "VideoStream", tried: se
                     return frames[0]
         stream.codec_context.flush_buffers()
     return None
+
+
+def _keyframe_before(
+    container: "InputContainer", stream: "VideoStream", name: str, time_s: float, short_edge: int
+) -> tuple[float, Rgb]:
+    stream.codec_context.skip_frame = "NONKEY"
+    _seek(container, time_s)
+    if (frame := _next_keyframe(container, stream, set())) is None:
+        raise _no_picture(name)
+    return _time_s(container, stream, frame), _picture(frame, stream, short_edge)
 
 
 def _first_frame(container: "InputContainer", stream: "VideoStream") -> "VideoFrame | None":

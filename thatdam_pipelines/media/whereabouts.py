@@ -1,10 +1,12 @@
 """Where the original of a content is: in the store, or at any place where it was left by reference."""
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -17,6 +19,9 @@ from thatdam_pipelines.library.store import Store
 
 _DOWNLOAD_BYTES_A_SECOND = 1_000_000
 """Slowest store that is waited for."""
+
+
+T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -82,16 +87,18 @@ def original(library: Library, found: Whereabouts) -> Iterator[Path]:
         OfflineError: The store cannot be reached.
         StoreError: The store does not work.
     """
-    problems: list[ThatdamError] = []
     with ExitStack() as opened:
-        for place in _everywhere(library, found):
-            try:
-                path = _open(library.store, place, found, opened)
-            except (MediaError, OfflineError, StoreError) as error:
-                problems.append(error)
-            else:
-                yield path
-                return
+        yield at_first_place(library, found, lambda place: _open(library.store, place, found, opened))
+
+
+def at_first_place(library: Library, found: Whereabouts, use: Callable[[Place], T]) -> T:
+    """What ``use`` gets at the first of a content's places where it does not fail; raises as ``original``."""
+    problems: list[ThatdamError] = []
+    for place in _everywhere(library, found):
+        try:
+            return use(place)
+        except (MediaError, OfflineError, StoreError) as error:
+            problems.append(error)
     # What may pass comes before what will stay.
     kinds = (OfflineError, StoreError, AwayError, MediaError)
     raise next(error for kind in kinds for error in problems if isinstance(error, kind))
@@ -112,13 +119,55 @@ def _open(store: Store, place: Place, found: Whereabouts, opened: ExitStack) -> 
             if not store.is_online():
                 raise
             raise MediaError(found.name, error.cause, error.next_step) from error
-    path = Path(unescape_name(place.path))
+    left = LeftFiles(found.size_bytes)
+    left.size(place.path)
+    return left.path(place.path)
+
+
+@dataclass(frozen=True)
+class LeftFiles:
+    """Files of one size that were left by reference, read as those of the store are. Keys are paths of ``Place``.
+
+    Every method raises AwayError when the file cannot be reached, and MediaError when it is another one now.
+    """
+
+    size_bytes: int
+
+    def path(self, key: str) -> Path:
+        return Path(unescape_name(key))
+
+    def size(self, key: str) -> int:
+        return self._found(key).st_size
+
+    def modified_ns(self, key: str) -> int:
+        return self._found(key).st_mtime_ns
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        path = self.path(key)
+        with _reaching(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                self._require_same(path, os.fstat(descriptor))
+                return os.pread(descriptor, end - start, start)
+            finally:
+                os.close(descriptor)
+
+    def _found(self, key: str) -> os.stat_result:
+        path = self.path(key)
+        with _reaching(path):
+            return self._require_same(path, path.lstat())
+
+    def _require_same(self, path: Path, found: os.stat_result) -> os.stat_result:
+        if not stat.S_ISREG(found.st_mode) or found.st_size != self.size_bytes:
+            raise MediaError(path, "it has changed since it was ingested", "Ingest it again.")
+        return found
+
+
+@contextmanager
+def _reaching(path: Path) -> Iterator[None]:
     try:
-        size = path.lstat().st_size
+        yield
     except OSError as error:
         raise AwayError(
             path, f"it cannot be reached ({error.strerror})", "Mount its disk, or ingest it from where it is now."
         ) from error
-    if size != found.size_bytes:
-        raise MediaError(path, "it has changed since it was ingested", "Ingest it again.")
-    return path

@@ -7,9 +7,9 @@ import polars as pl
 from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.locations import locations_by
 from thatdam_pipelines.library.schemas import AUDIO, PROXIES
 from thatdam_pipelines.library.table import Table
+from thatdam_pipelines.media.whereabouts import LeftFiles, Place, at_first_place, whereabouts
 from thatdam_pipelines.web.context import Shared
 from thatdam_pipelines.web.media import batch_of
 from thatdam_pipelines.web.models import MediaId
@@ -57,13 +57,13 @@ def get_frame(
     """A small picture of the clip: the proxy's keyframe at a time, or the poster where nothing moves."""
     import PIL.Image
 
-    from thatdam_pipelines.media.frames import frame_at
+    from thatdam_pipelines.media.frames import frame_in
 
     store = shared.library.store
     proxy = _row(shared.library, PROXIES, media_id)
     if t is not None and proxy["kind"] == "video":
-        with store.local(proxy["proxy_path"]) as path:
-            _, rgb = frame_at(path, t, short_edge=FRAME_EDGE)
+        with store.opened(proxy["proxy_path"]) as file:
+            _, rgb = frame_in(file, proxy["proxy_path"], t, short_edge=FRAME_EDGE)
         return Response(_jpeg(PIL.Image.fromarray(rgb), FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
     with PIL.Image.open(BytesIO(store.read_bytes(proxy["poster_path"]))) as poster:
         return Response(_jpeg(poster, FRAME_EDGE), media_type="image/jpeg", headers=CACHED)
@@ -76,13 +76,17 @@ def get_frame(
     responses={206: {"description": "The range that was asked for."}, **problems(404, 409, 416, 422, 503)},
 )
 def get_original(shared: Shared, request: Request, media_id: MediaId) -> Response:
-    """The original, to be saved under its name. One that was left at its source is not in the store to be read."""
-    batch_of(shared.library, media_id)
-    places = locations_by(shared.library.tables, "media_id", [media_id]).filter(pl.col("in_store"))
-    if not places.height:
-        raise Refusal(409, "by-reference", f"{media_id} stays at its source", "Ingest it with mode copy.")
-    place = places.row(0, named=True)
-    return stored_file(request, shared.library.store, place["path"], "application/octet-stream", name=place["name"])
+    """The original, to be saved under its name: from the store, or from its source where it was left there."""
+    library = shared.library
+    found = whereabouts(library, batch_of(library, media_id)).get(media_id)
+    if found is None:
+        raise _not_made(media_id, "place")
+
+    def answer(place: Place) -> Response:
+        files = library.store if place.in_store else LeftFiles(found.size_bytes)
+        return stored_file(request, files, place.path, "application/octet-stream", name=found.name)
+
+    return at_first_place(library, found, answer)
 
 
 @router.api_route("/media/{media_id}/{name}", methods=["GET", "HEAD"], include_in_schema=False)

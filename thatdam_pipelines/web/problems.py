@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from thatdam_pipelines.errors import (
+    AwayError,
     ConflictError,
     CurationError,
     DamagedIndexError,
     ForeignPathError,
+    MediaError,
     ModelError,
     OfflineError,
     QueryError,
@@ -35,6 +37,8 @@ STATUS_OF: dict[type[ThatdamError], int] = {
     DamagedIndexError: 503,
     SettingsError: 400,
     StoreError: 404,
+    MediaError: 409,
+    AwayError: 503,
     CurationError: 422,
     UnknownMediaError: 404,
     TransitionError: 409,

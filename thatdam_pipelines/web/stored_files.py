@@ -4,23 +4,32 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Protocol
 from urllib.parse import quote
 
 from blake3 import blake3
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from thatdam_pipelines.library.store import Store
-from thatdam_pipelines.web.problems import Refusal, not_found
+from thatdam_pipelines.errors import StoreError
+from thatdam_pipelines.web.problems import Refusal
 
 _BLOCK_BYTES = 512 * 1024
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
+class Files(Protocol):
+    """Where files are read from by their keys: the store, or where they were left by reference."""
+
+    def size(self, key: str) -> int | None: ...
+    def modified_ns(self, key: str) -> int | None: ...
+    def read_range(self, key: str, start: int, end: int) -> bytes: ...
+
+
 def stored_file(
-    request: Request, store: Store, key: str, media_type: str, *, max_age_s: int = 3600, name: str | None = None
+    request: Request, files: Files, key: str, media_type: str, *, max_age_s: int = 3600, name: str | None = None
 ) -> Response:
-    """A stored file, or the range of it that is asked for.
+    """A file, or the range of it that is asked for.
 
     A request for several ranges at once is answered with the whole file, as RFC 9110 allows: making many parts of one
     file is how servers are worn down.
@@ -29,11 +38,15 @@ def stored_file(
         name: Save it under this name instead of showing it.
 
     Raises:
-        Refusal: There is no such file, or the range lies outside of it.
+        OfflineError: The files cannot be reached.
+        StoreError: There is no such file.
+        Refusal: The range lies outside of it.
     """
-    size, modified_ns = store.size(key), store.modified_ns(key)
+    size, modified_ns = files.size(key), files.modified_ns(key)
     if size is None or modified_ns is None:
-        raise not_found(f"{key} is missing from the media store", "Restore it from a backup.")
+        # Where all files are away, reading says so.
+        files.read_range(key, 0, 1)
+        raise StoreError(key, "it is missing from the media store", "Restore it from a backup.")
     modified = datetime.fromtimestamp(modified_ns // 10**9, UTC)
     tag = f'"{blake3(f"{key} {size} {modified_ns}".encode()).hexdigest(16)}"'
     headers = {
@@ -57,7 +70,7 @@ def stored_file(
     status = 206 if wanted else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    blocks = _blocks(store, key, start, end)
+    blocks = _blocks(files, key, start, end)
     return StreamingResponse(blocks, status_code=status, headers=headers, media_type=media_type)
 
 
@@ -82,6 +95,6 @@ def _range(request: Request, size: int, tag: str, modified: str) -> tuple[int, i
     return start, end
 
 
-def _blocks(store: Store, key: str, start: int, end: int) -> Iterator[bytes]:
+def _blocks(files: Files, key: str, start: int, end: int) -> Iterator[bytes]:
     for at in range(start, end, _BLOCK_BYTES):
-        yield store.read_range(key, at, min(end, at + _BLOCK_BYTES))
+        yield files.read_range(key, at, min(end, at + _BLOCK_BYTES))
