@@ -70,7 +70,7 @@ def list_command(
     targets, found = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
     with open_manifest(targets[0], found) as manifest:
         if as_json:
-            print_json([vars(line) for line in read_lines(manifest)])
+            print_json([line._asdict() for line in read_lines(manifest)])
             return
         for line in read_lines(manifest):
             typer.echo(f"{line.size_bytes:>15,}  {line.media_id or line.role:<32}  {shown(line.path)}")

@@ -43,6 +43,19 @@ def disk(tmp_path: Path) -> BackupTarget:
 CLIPS = {"DCIM/100/A001.MOV": b"one" * 1000, "DCIM/100/A002.MOV": b"two" * 1000, "DCIM/100/A002.XML": b"<x/>"}
 
 
+@pytest.mark.parametrize("few", [0, 100_000])
+def test_what_is_known_is_known_again_however_many_are_compared_at_a_time(
+    settings: Settings, tmp_path: Path, disk: BackupTarget, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thatdam_pipelines.backup.plan._FEW", few)
+    fill(settings, tmp_path / "card", CLIPS)
+    with Library(settings) as library:
+        first = take_snapshot(library, disk)
+        second = take_snapshot(library, disk)
+    # The database wrote down the first.
+    assert (first.new_files, second.new_files, second.known_files) == (first.files, 1, first.files - 1)
+
+
 def test_a_snapshot_has_every_original_table_and_the_database(
     settings: Settings, tmp_path: Path, disk: BackupTarget
 ) -> None:

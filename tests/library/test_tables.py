@@ -60,6 +60,22 @@ def test_a_batch_that_wrote_nothing_has_no_rows_but_the_schema(tables: Tables) -
     assert tables.batches(MEDIA) == [] and tables.stamps(MEDIA) == {}
 
 
+def test_some_columns_of_many_batches_are_what_each_batch_says_also_where_one_is_of_an_older_thatdam(
+    tables: Tables,
+) -> None:
+    columns = ("media_id", "name", "blake3")
+    tables.write(MEDIA, "b1", media())
+    tables.write(MEDIA, "b2", media(3, "b2"))
+    both = pl.concat([tables.read(MEDIA, "b1"), tables.read(MEDIA, "b2")]).select(columns)
+    assert tables.read_some(MEDIA, ["b1", "b2"], columns).equals(both)
+    old = tables.read(MEDIA, "b2").with_columns(pl.col("name").cast(pl.Categorical))
+    old.write_parquet(tables.path(MEDIA, "b2"))
+    assert tables.read_some(MEDIA, ["b1", "b2", "none"], columns).equals(both)
+    tables.path(MEDIA, "b2").write_bytes(b"PAR1")
+    with pytest.raises(TableError, match=r"b2\.parquet: the file is damaged"):
+        tables.read_some(MEDIA, ["b1", "b2"], columns)
+
+
 def test_half_written_and_hidden_files_are_not_batches(tables: Tables) -> None:
     tables.write(MEDIA, "b2", media(batch_id="b2"))
     tables.write(MEDIA, "b1", media())

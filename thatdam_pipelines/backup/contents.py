@@ -5,11 +5,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import NamedTuple
 
 from thatdam_pipelines.backup.manifest import Role
 from thatdam_pipelines.backup.store_history import history_keys
@@ -24,6 +22,8 @@ MEDIA_FOLDER = "media"
 REFERENCED_FOLDER = "referenced"
 TABLES_FOLDER = "tables"
 _STAMPS = "stamps.db"
+_BATCHES_AT_ONCE = 50
+_PLACE = ("duplicate", "source_path", "batch_id", "media_id", "path", "in_store", "manifest_path")
 _DERIVED = {
     PROXIES: ("proxy_path", "poster_path", "sprite_path", "sprite_vtt_path", "audio_path", "measures_path"),
     AUDIO: ("waveform_path",),
@@ -31,8 +31,7 @@ _DERIVED = {
 }
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A file of a home.
 
     Args:
@@ -53,27 +52,33 @@ class Source:
 
 def originals(library: Library) -> Iterator[Source]:
     """Every original once: the copy in the store, or where it was left by reference; and the recorder's manifests."""
-    for batch_id in library.tables.batches(MEDIA):
-        media = library.tables.read(MEDIA, batch_id)
-        places = library.tables.read(LOCATIONS, batch_id)
-        kept = library.ledger.contents(media["media_id"].to_list())
-        firsts: dict[str, tuple[str, bool]] = {}
-        manifests: set[tuple[str, bool]] = set()
-        found = sorted(_rows(places, "duplicate", "source_path", "media_id", "path", "in_store", "manifest_path"))
-        for _, _, media_id, place, in_store, manifest in found:
-            firsts.setdefault(media_id, (place, in_store))
-            if manifest is not None:
-                manifests.add((manifest, in_store))
-        for media_id, blake3, size_bytes in _rows(media, "media_id", "blake3", "size_bytes"):
-            known, first = kept.get(media_id), firsts.get(media_id)
-            if known is not None and known.kept_key is not None:
-                first = (known.kept_key, True)
-            if first is not None:
-                yield Source(_path_of(*first), "original", media_id, blake3, size_bytes, *first)
-        for place, in_store in sorted(manifests):
-            yield Source(_path_of(place, in_store), "original", None, None, 0, place, in_store)
-        for key in history_keys(library, batch_id):
+    batch_ids = iter(library.tables.batches(MEDIA))
+    while some := list(islice(batch_ids, _BATCHES_AT_ONCE)):
+        yield from _originals(library, some)
+        for key in (key for batch_id in some for key in history_keys(library, batch_id)):
             yield Source(_path_of(key, True), "original", None, None, 0, key, True)
+
+
+def _originals(library: Library, batch_ids: list[str]) -> Iterator[Source]:
+    firsts: dict[tuple[str, str], tuple[str, bool]] = {}
+    manifests: set[tuple[str, bool]] = set()
+    places = library.tables.read_some(LOCATIONS, batch_ids, _PLACE).sort("duplicate", "source_path")
+    for batch_id, media_id, place, in_store, manifest in places.drop("duplicate", "source_path").iter_rows():
+        firsts.setdefault((batch_id, media_id), (place, in_store))
+        if manifest is not None:
+            manifests.add((manifest, in_store))
+    kept = library.ledger.kept_keys(batch_ids)
+    media = library.tables.read_some(MEDIA, batch_ids, ("batch_id", "media_id", "blake3", "size_bytes"))
+    # Who owns a content can change after a batch that broke off; its table stays.
+    owned_by_others = library.ledger.contents(set(media["media_id"]) - kept.keys())
+    kept |= {media_id: content.kept_key for media_id, content in owned_by_others.items()}
+    for batch_id, media_id, blake3, size_bytes in media.iter_rows():
+        key = kept.get(media_id)
+        first = (key, True) if key is not None else firsts.get((batch_id, media_id))
+        if first is not None:
+            yield Source(_path_of(*first), "original", media_id, blake3, size_bytes, *first)
+    for place, in_store in sorted(manifests):
+        yield Source(_path_of(place, in_store), "original", None, None, 0, place, in_store)
 
 
 def derived(library: Library) -> Iterator[Source]:
@@ -94,11 +99,6 @@ def tables(library: Library) -> Iterator[Source]:
             yield Source(f"{TABLES_FOLDER}/{table.name}/{path.name}", "table", None, None, 0, place, False)
 
 
-def _rows(frame: pl.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Rows of a small frame: a query of its own for each batch would cost more than what it reads."""
-    return zip(*(frame[column].to_list() for column in columns), strict=True)
-
-
 def _path_of(place: str, in_store: bool) -> str:
     return f"{MEDIA_FOLDER}/{place}" if in_store else f"{REFERENCED_FOLDER}/{place.lstrip('/')}"
 
@@ -110,7 +110,7 @@ def places_of(library: Library, source: Source) -> Iterator[Source]:
         rows = locations_by(library.tables, "media_id", [source.media_id]).select("path", "in_store").unique()
         for place, in_store in sorted(rows.iter_rows()):
             if (place, in_store) != (source.place, source.in_store):
-                yield replace(source, place=place, in_store=in_store)
+                yield source._replace(place=place, in_store=in_store)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +40,7 @@ class Copying:
     def run(self) -> None:
         try:
             with ThreadPoolExecutor(self._target.place.workers) as pool:
-                for prefix in (f"{byte:02x}" for byte in range(256)):
+                for prefix in self._plan.prefixes():
                     self._copy_all(pool, prefix)
         finally:
             self._record()
@@ -50,15 +49,16 @@ class Copying:
         contents = list(self._plan.contents(prefix))
         if not contents:
             return
-        there = {name: size for name, size, _ in self._target.place.list(f"objects/{prefix}")}
+        there = self._target.objects(prefix)
         states = self._library.ledger.copies.states(self._target.target_id, prefix)
+        fits = self._target.place.fits
         unknown = []
         known_bytes = 0
         for source in contents:
-            size = there.get(str(source.blake3))
-            fits = size is not None and self._target.place.fits(size, source.size_bytes)
-            if fits and states.get(str(source.blake3)) == "verified":
-                known_bytes += source.size_bytes
+            blake3, size_bytes = str(source.blake3), source.size_bytes
+            size = there.get(blake3)
+            if size is not None and states.get(blake3) == "verified" and fits(size, size_bytes):
+                known_bytes += size_bytes
             else:
                 unknown.append((source, size is not None))
         self.known_files += len(contents) - len(unknown)
@@ -123,7 +123,7 @@ class Copying:
         for _ in range(_CHANGES):
             with contextlib.suppress(MediaError), local_path(self._library, source) as path:
                 digest = digest_file(path)
-                source = replace(source, blake3=digest.blake3, size_bytes=digest.size_bytes)
+                source = source._replace(blake3=digest.blake3, size_bytes=digest.size_bytes)
                 self._plan.replace(source.path, digest.blake3, digest.size_bytes)
                 is_there = self._target.place.size(object_key(digest.blake3)) is not None
                 outcome = self._bring(source, is_there)

@@ -152,17 +152,18 @@ def _scratch() -> Iterator[str]:
 
 def _list(plan: Plan, library: Library, stamps: Stamps, sources: Iterable[Source]) -> None:
     """Write down the files, with the hash of each: as ingest proved it, as remembered, or read now."""
-    for source in sources:
-        if source.blake3 is not None:
-            plan.add(source, source.blake3, source.size_bytes, _modified_ns(library, source))
-            continue
+    plan.add(_hashed(library, stamps, source) for source in sources)
+
+
+def _hashed(library: Library, stamps: Stamps, source: Source) -> tuple[Source, int, str]:
+    if source.blake3 is None:
         try:
             with local_path(library, source) as path:
-                blake3, size = stamps.blake3(path)
-                plan.add(source, blake3, size, _modified_ns(library, source))
+                blake3, size_bytes = stamps.blake3(path)
         except MediaError as error:
-            plan.add(source, "", 0, 0, error.cause)
-    plan.index()
+            return source._replace(blake3=""), 0, error.cause
+        source = source._replace(blake3=blake3, size_bytes=size_bytes)
+    return source, _modified_ns(library, source), ""
 
 
 def _modified_ns(library: Library, source: Source) -> int:

@@ -71,6 +71,11 @@ class Target:
         if found.target_id != self.target_id:
             raise _another(self.name, self.place.url, found.target_id)
 
+    def objects(self, prefix: str) -> dict[str, int]:
+        """What is kept of the contents whose BLAKE3 begins with one or two digits: bytes that each takes, by BLAKE3."""
+        folders = [f"{prefix}{digit}" for digit in "0123456789abcdef"] if len(prefix) == 1 else [prefix]
+        return {name: size for folder in folders for name, size, _ in self.place.list(f"objects/{folder}")}
+
     def digest(self, blake3: str) -> Digest | None:
         """The checksums of an object, read back whole; None when there is none.
 

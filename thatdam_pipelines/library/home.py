@@ -2,14 +2,16 @@
 
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.tables import Tables
 from thatdam_pipelines.library.watched import watched_folders
-from thatdam_pipelines.library.workers import Workers
 from thatdam_pipelines.settings import Settings, WatchedFolder
+
+if TYPE_CHECKING:
+    from thatdam_pipelines.library.workers import Workers
 
 
 class Library:
@@ -31,7 +33,9 @@ class Library:
         return Tables(self.settings.tables_dir)
 
     @cached_property
-    def workers(self) -> Workers:
+    def workers(self) -> "Workers":
+        from thatdam_pipelines.library.workers import Workers
+
         return Workers(self.settings.workers, self.settings.worker_memory_bytes)
 
     @property

@@ -1,13 +1,13 @@
 """The ledger: everything that changes, in one SQL database (SQLite by default, Postgres in deployments)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from thatdam_pipelines.library.accounts import Accounts
 from thatdam_pipelines.library.albums import Albums
@@ -67,7 +67,11 @@ class Ledger(Arrivals):
     def __init__(self, url: str) -> None:
         engine, writer = open_engine(url)
         create_tables(engine, writer)
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        insert: Callable[[sa.Table], Any] = sqlite.insert
+        if engine.dialect.name == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
+            insert = postgresql.insert
         super().__init__(engine, writer, insert)
         self.copies = Copies(engine, writer, insert)
         self.offloads = Offloads(engine, writer, insert)
@@ -90,6 +94,12 @@ class Ledger(Arrivals):
                 for some in portions(media_ids)
                 for row in connection.execute(sa.select(*columns).where(CONTENTS.c.media_id.in_(some)))
             }
+
+    def kept_keys(self, batch_ids: Collection[str]) -> dict[str, str | None]:
+        """Key in the store, None when it is not kept there, of each content that was first seen in these batches."""
+        query = sa.select(CONTENTS.c.media_id, CONTENTS.c.kept_key).where(CONTENTS.c.batch_id.in_(batch_ids))
+        with self._engine.connect() as connection:
+            return dict(connection.execute(query).tuples().all())
 
     def content_batch(self, media_id: str) -> str | None:
         """The batch that a content was first seen in; None when it is not in the library."""
