@@ -26,6 +26,7 @@ from thatdam_pipelines.library.ledger_tables import (
     portions,
 )
 from thatdam_pipelines.library.offloads import Offloads
+from thatdam_pipelines.library.requests import Requests
 from thatdam_pipelines.library.vocabulary import Vocabulary
 from thatdam_pipelines.library.watched import Watched
 
@@ -79,6 +80,7 @@ class Ledger(Arrivals):
         self.vocabulary = Vocabulary(engine, writer, insert)
         self.albums = Albums(engine, writer, insert)
         self.accounts = Accounts(engine, writer, insert)
+        self.requests = Requests(engine, writer, insert)
         self.watched = Watched(engine, writer, insert)
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 from thatdam_pipelines.settings import Settings
@@ -26,10 +25,11 @@ from thatdam_pipelines.web import (
     status,
     uploads,
 )
-from thatdam_pipelines.web.access import COOKIE
 from thatdam_pipelines.web.context import Context
 from thatdam_pipelines.web.guard import Guard
-from thatdam_pipelines.web.problems import ProblemDetails, install_problems
+from thatdam_pipelines.web.once import Once
+from thatdam_pipelines.web.openapi import openapi
+from thatdam_pipelines.web.problems import install_problems
 
 STATIC = Path(__file__).parent / "static"
 SUBJECTS = (status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages, plain)
@@ -78,20 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         f"{uploads.PREFIX}/": settings.upload_max_bytes,
         "/api/v1/upload": plain.FORM_BYTES,
     }
+    app.add_middleware(Once, requests=lambda: context.library.ledger.requests)
     app.add_middleware(Guard, access=context.access, upload_paths=larger)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        schema["components"]["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer"},
-            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
-        }
-        schema["security"] = [{}, {"token": []}, {"session": []}]
-        app.openapi_schema = schema
-    return app.openapi_schema

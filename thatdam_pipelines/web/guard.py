@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thatdam_pipelines.web.access import Access
-from thatdam_pipelines.web.problems import Refusal
+from thatdam_pipelines.web.problems import EXPECTED, Refusal, problem_response
 
 BODY_BYTES = 1024 * 1024
 """Largest body of a request that uploads nothing."""
@@ -53,8 +53,8 @@ class Guard:
             if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
                 raise _too_large(limit)
             request.state.caller = await run_in_threadpool(self._access.check, request)
-        except Refusal as refusal:
-            await refusal.response()(scope, receive, _with_headers(send))
+        except EXPECTED as error:
+            await problem_response(request, error)(scope, receive, _with_headers(send))
             return
         await self._app(scope, _counted(receive, limit), _with_headers(send))
 

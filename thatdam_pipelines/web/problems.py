@@ -108,21 +108,25 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install_problems(app: FastAPI) -> None:
     """Answer every exception with problem details."""
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(ThatdamError, _thatdam_error)
-    app.add_exception_handler(sa.exc.SQLAlchemyError, _database_error)
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, problem_response)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
 
 
-def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return error.response()
+EXPECTED: tuple[type[Exception], ...] = (Refusal, ThatdamError, sa.exc.SQLAlchemyError)
+"""What ``problem_response`` answers."""
 
 
-def _thatdam_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ThatdamError)
+def problem_response(request: Request, error: Exception) -> Response:
+    """The problem details of an exception that is ``EXPECTED``."""
+    if isinstance(error, Refusal):
+        return error.response()
+    return _thatdam_error(request, error) if isinstance(error, ThatdamError) else _database_error(request, error)
+
+
+def _thatdam_error(request: Request, error: ThatdamError) -> Response:
     status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
     if status == 500:
         return _fault(request, error)
