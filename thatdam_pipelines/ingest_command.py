@@ -59,7 +59,8 @@ def ingest_paths(
     understood too. A batch from there that did not come to its end goes on, though its files were moved away already.
 
     Args:
-        again: Also run batches that came to their end: what they lack is made. False leaves those alone.
+        again: Also claim again what came with another album or category, and run batches again that came to their
+            end: what they lack is made. False leaves those alone.
 
     Raises:
         SettingsError: A path does not exist.
@@ -72,9 +73,11 @@ def ingest_paths(
         for path, known in zip(paths, given, strict=True):
             if not path.exists() and not begun[known]:
                 raise SettingsError(path, "there is no such file or folder", "Check the name.")
-        claimed = claim_paths(library, [path.absolute() for path in paths if path.exists()], mode, album, category)
+        claimed = claim_paths(
+            library, [path.absolute() for path in paths if path.exists()], mode, album, category, again=again
+        )
         batches = sorted({*claimed, *(batch_id for some in begun.values() for batch_id in some)})
-        ended = set() if again else {batch for batch in batches if _is_done(library, batch)}
+        ended = set() if again else {batch for batch in batches if is_done(library, batch)}
     result = _run(settings, batches, understand=wait, retry=False, console=console, leave=ended)
     if wait and result.finished:
         with Library(settings) as library:
@@ -101,7 +104,8 @@ def _unfinished(library: Library, given: Path, *, understand: bool) -> list[str]
     ]
 
 
-def _is_done(library: Library, batch_id: str) -> bool:
+def is_done(library: Library, batch_id: str) -> bool:
+    """Whether the run of a batch came to its end."""
     batch = library.ledger.batch(batch_id)
     return batch is not None and batch.state == "done"
 
@@ -168,6 +172,11 @@ def _fails(library: Library, table: Table, batch_id: str) -> bool:
     failures = library.tables.read(table, batch_id)
     batch = library.ledger.batch(batch_id) if table is RAW_MEDIA_FAILURES and failures.height else None
     return (unsettled(library, batch, failures) if batch else failures).height > 0
+
+
+def run_claimed(settings: Settings, batches: list[str], *, console: Console) -> IngestResult:
+    """Run the ingest job on batches that were claimed."""
+    return _run(settings, batches, understand=False, retry=False, console=console)
 
 
 def run_every_batch(settings: Settings, *, console: Console) -> IngestResult:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -101,6 +101,32 @@ def dump(
 
     for piece in dumped(get_settings(), fmt):
         sys.stdout.write(piece)
+
+
+def sync_album(
+    root: Annotated[Path, typer.Option(help="Folder, NAS mount or phone export.")],
+    album: Annotated[str | None, typer.Option(help="The album. Default: the folder's name.")] = None,
+    category: Annotated[Literal["edit", "digital"], typer.Option(help="edit or digital.")] = "edit",
+    copy: Annotated[bool, typer.Option("--copy/--reference", help="Copy the files, or leave them there.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Take what is new in a folder into an album, again and again without doubles. Also `sync_album`.
+
+    Live Photos, edits and .AAE files of a phone are linked: `thatdam sql "FROM pairs"`.
+
+    Example: `thatdam sync-album --root /mnt/phone/DCIM --album Wedding --category digital`
+    """
+    from thatdam_pipelines.toolbox.album_sync import sync_album as synced
+
+    done = synced(get_settings(), root, album, category, copy=copy, console=err)
+    if as_json:
+        print_json(done.as_dict())
+    else:
+        failed = f", {done.errors} cannot be read" if done.errors else ""
+        said = f"{done.album} ({done.category}): {done.synced} new, {done.skipped} known already{failed}"
+        out.print(f"{shown(said)}; the files are in {shown(done.dest)}", markup=False, highlight=False, soft_wrap=True)
+    if not done.finished:
+        raise typer.Exit(1)
 
 
 def clean(
@@ -238,5 +264,7 @@ def add_toolbox(app: typer.Typer) -> None:
     """Give the program these commands."""
     for command in (scan, stats, recent, dump, clean):
         app.command()(command)
+    for name in ("sync-album", "sync_album"):
+        app.command(name)(sync_album)
     app.add_typer(paths_app, name="paths")
     app.add_typer(batches_app, name="batches")

@@ -11,6 +11,7 @@
 -- resolution: By the longer edge: 8k (from 7000 pixels), 4k (3500), 1080p (1800), 720p (1200), sd; null for sound.
 -- length: Duration in words: under 10 s, 10 s to 1 min, 1 to 10 min, over 10 min; null for stills.
 -- codec: Codec of the picture, else of the sound.
+-- codec_name: The same as people write it, with the kind of ProRes: ProRes 422 HQ.
 -- offline: True when it was left at its source, below a watched folder that could not be reached when this was published.
 -- backed_up: True when a backup target holds a copy of it that was read back and is good.
 SELECT
@@ -33,7 +34,15 @@ SELECT
         WHEN m.duration_s < 600 THEN '1 to 10 min'
         WHEN m.duration_s IS NOT NULL THEN 'over 10 min'
     END AS length,
-    coalesce(m.video_codec, m.audio_codec) AS codec, m.frame_rate_fps, m.hdr, m.timecode,
+    coalesce(m.video_codec, m.audio_codec) AS codec,
+    CASE
+        WHEN m.video_codec = 'prores' AND m.video_profile IN ('4444', 'XQ')
+            THEN 'ProRes 4444' || CASE m.video_profile WHEN 'XQ' THEN ' XQ' ELSE '' END
+        WHEN m.video_codec = 'prores'
+            THEN trim('ProRes 422 ' || coalesce(nullif(m.video_profile, 'Standard'), ''))
+        ELSE coalesce(m.video_codec, m.audio_codec)
+    END AS codec_name,
+    m.log_profile, m.frame_rate_fps, m.hdr, m.timecode,
     coalesce(m.has_audio, false) AS has_audio, m.poster_path IS NOT NULL AS has_proxy, m.scenes,
     m.failed_stage, m.failed_reason, m.blake3,
     NOT m.in_store AND EXISTS (

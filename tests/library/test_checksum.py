@@ -119,3 +119,14 @@ def test_any_name_becomes_text_and_comes_back(name: str) -> None:
 
 def test_two_names_never_become_the_same_text() -> None:
     assert escape_name("caf\udce9.mov") != escape_name(r"caf\xe9.mov")
+
+
+def test_a_copy_keeps_the_attributes_that_its_user_gave_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "clip.mov", tmp_path / "copy.mov"
+    source.write_bytes(b"footage")
+    try:
+        os.setxattr(source, "user.xdg.tags", b"beach,red")
+    except OSError:
+        pytest.skip("this disk keeps no attributes")
+    copy_with_digest(source, target, mode=0o444)
+    assert os.getxattr(target, "user.xdg.tags") == b"beach,red"

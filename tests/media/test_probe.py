@@ -14,7 +14,7 @@ from thatdam_pipelines.media.dump import parse_dump
 from thatdam_pipelines.media.facts import Probe, StreamFacts
 from thatdam_pipelines.media.formats import bit_depth_of, channels_of
 from thatdam_pipelines.media.h264 import read_sequence
-from thatdam_pipelines.media.metadata import read_date, read_iso_6709
+from thatdam_pipelines.media.metadata import log_profile_of, read_date, read_iso_6709
 from thatdam_pipelines.media.probe import Limits, probe_file
 from thatdam_pipelines.media.streams import probe_printed
 from thatdam_pipelines.media.timecode import read_timecode
@@ -385,3 +385,35 @@ def test_an_index_that_lies_allocates_nothing(make: Make, tmp_path: Path) -> Non
     with pytest.raises(MediaError, match="2,147,483,647 samples"):
         probed(lying)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "curve"),
+    [
+        ("com.apple.rec2020.apple-log", "Apple Log"),
+        ("com.apple.apple-wide-gamut.apple-log", "Apple Log 2"),
+        ("s-log3-cine", "S-Log3"),
+        ("LOG-C", "LogC"),
+        ("rec709", None),
+    ],
+)
+def test_a_logarithmic_curve_is_named_as_its_maker_names_it(text: str, curve: str | None) -> None:
+    assert log_profile_of(text) == curve
+
+
+def test_the_curve_in_the_description_of_apples_films_is_read(make: Make) -> None:
+    path = make(*PICTURE, "-c:v", "prores_ks", "log.mov")
+    movie = bytearray(path.read_bytes())
+    # As CoreVideo writes it: a box `logs` at the end of the sample description; all around it grow by it.
+    logs = box(b"logs", b"com.apple.rec2020.apple-log")
+    places = [movie.rindex(b"moov")]
+    for kind in (b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"ap"):
+        places.append(movie.index(kind, places[-1]))
+    last = places[-1] - 4
+    end = last + int.from_bytes(movie[last : last + 4])
+    for place in places:
+        size = int.from_bytes(movie[place - 4 : place]) + len(logs)
+        movie[place - 4 : place] = size.to_bytes(4)
+    movie[end:end] = logs
+    path.write_bytes(movie)
+    assert probed(path).log_profile == "Apple Log"

@@ -1,5 +1,6 @@
 """Checksums of files: BLAKE3 for identity and XXH128 for ASC MHL, both in one read."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def digest_file(path: Path, observer: Observer | None = None) -> Digest:
 def copy_with_digest(source: Path, target: Path, *, mode: int = 0o644, observer: Observer | None = None) -> Digest:
     """Copy ``source`` to the new file ``target`` and give the checksums of what was read, in one read.
 
-    ``target`` gets the source's modification time and is on disk when this returns. On an error it is removed.
+    ``target`` gets the source's modification time and its user's attributes, and is on disk when this returns. On an
+    error it is removed.
 
     Args:
         mode: Permissions of ``target``.
@@ -224,11 +226,22 @@ def _copy_open(descriptor: int, source: Path, copy: int, target: Path, mode: int
     times = os.fstat(descriptor)
     try:
         os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+        _copy_attributes(descriptor, copy)
         os.fchmod(copy, mode)
         os.fsync(copy)
     except OSError as error:
         raise _unwritable(target, error) from error
     return digest
+
+
+def _copy_attributes(descriptor: int, copy: int) -> None:
+    """Extended attributes of the user's own, as tags of a desktop, where both disks keep any."""
+    if not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(descriptor):
+            if name.startswith("user."):
+                os.setxattr(copy, name, os.getxattr(descriptor, name))
 
 
 def _unwritable(target: Path, error: OSError) -> StoreError:

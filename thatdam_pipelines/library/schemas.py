@@ -105,6 +105,9 @@ PROBES = Table(
         Column("color_space", pl.String, "Matrix coefficients tag (ITU-T H.273 name)."),
         Column("color_range", pl.String, "tv (limited) or pc (full)."),
         Column("hdr", pl.String, "sdr, hlg, pq, hdr10, hdr10plus, dolby_vision; null for audio."),
+        Column(
+            "log_profile", pl.String, "Logarithmic curve of the picture (Apple Log, S-Log3, ...), as the file names it."
+        ),
         Column("interlace", pl.String, "progressive, tff, bff; null when unknown."),
         Column("timecode", pl.String, "Start timecode HH:MM:SS:FF, ';' before the frames when drop-frame."),
         Column("drop_frame", pl.Boolean, "True when the timecode is drop-frame (SMPTE ST 12-1)."),
@@ -113,6 +116,7 @@ PROBES = Table(
         Column("camera_make", pl.String, "Camera maker."),
         Column("camera_model", pl.String, "Camera model."),
         Column("camera_serial", pl.String, "Camera serial number."),
+        Column("content_identifier", pl.String, "What the picture and the film of an Apple Live Photo share."),
         Column("latitude_deg", pl.Float64, "GPS latitude, WGS 84."),
         Column("longitude_deg", pl.Float64, "GPS longitude, WGS 84."),
         Column("altitude_m", pl.Float64, "GPS altitude above the ellipsoid or sea level, as the file says."),

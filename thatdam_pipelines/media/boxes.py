@@ -185,6 +185,9 @@ def _read_tables(
             _read_durations(movie, track, data[at:until], timescale)
         elif kind == b"stsd" and track.handler == "vide" and until - at >= 44:
             track.width, track.height = struct.unpack_from(">HH", data, at + 40)
+            # In a `logs` box of the description, CoreVideo's name of the curve.
+            if curve := re.search(rb"com\.apple\.[a-z0-9-]{1,40}\.apple-log", data[at:until]):
+                movie.tags["log_profile"] = curve[0].decode()
         elif kind == b"stsz" and until - at >= 12:
             size, count = struct.unpack_from(">II", data, at + 4)
             if (size and size * count > file_size) or (not size and 4 * count > until - at):
@@ -243,6 +246,7 @@ def _sony_tags(meta: bytes) -> dict[str, str]:
         "com.apple.quicktime.creationdate": r'<CreationDate\s+value="([^"]{1,40})"',
         "make": r'<Device\b[^>]*?\bmanufacturer="([^"]{1,80})"',
         "model": r'<Device\b[^>]*?\bmodelName="([^"]{1,80})"',
+        "log_profile": r'<Item\s+name="CaptureGammaEquation"\s+value="([^"]{1,40})"',
         "serial": r'<Device\b[^>]*?\bserialNo="([^"]{1,80})"',
     }
     return {name: match[1] for name, pattern in patterns.items() if (match := re.search(pattern, text))}

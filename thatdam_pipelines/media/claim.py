@@ -18,11 +18,16 @@ def claim_paths(
     mode: IngestMode,
     album: str | None = None,
     category: str | None = None,
+    *,
+    again: bool = True,
 ) -> list[str]:
     """Claim files, and all files below folders, for batches of bounded size.
 
     Hidden, partial and system files are passed over as in watched folders. A file that is unchanged since it was
-    claimed or ingested in the same mode is not claimed again: the batch that has it is named.
+    claimed or ingested in the same mode, album and category is not claimed again: the batch that has it is named.
+
+    Args:
+        again: False: nor is one that was in the same mode, whatever album and category it came into.
 
     Returns:
         Ids of the batches that hold the files, oldest first.
@@ -32,7 +37,7 @@ def claim_paths(
     """
     batches: set[str] = set()
     for root, sightings in _by_root(library, paths).items():
-        batches |= _claim(library, root, sorted(sightings.values()), mode, album, category)
+        batches |= _claim(library, root, sorted(sightings.values()), mode, album, category, again=again)
     return sorted(batches)
 
 
@@ -78,6 +83,8 @@ def _claim(
     mode: IngestMode,
     album: str | None,
     category: str | None,
+    *,
+    again: bool,
 ) -> set[str]:
     ledger = library.ledger
     known = ledger.files_at(root, [sighting.rel_path for sighting in sightings])
@@ -88,10 +95,9 @@ def _claim(
         batch_id = _held_by(known.get(sighting.rel_path), sighting)
         if batch_id is not None and batch_id not in holders:
             batch = ledger.batch(batch_id)
-            holders[batch_id] = batch is not None and (batch.mode, batch.album, batch.category) == (
-                mode,
-                album,
-                category,
+            into = (album, category)
+            holders[batch_id] = (
+                batch is not None and batch.mode == mode and (not again or (batch.album, batch.category) == into)
             )
         if batch_id is not None and (holders[batch_id] or known[sighting.rel_path].state == "claimed"):
             batches.add(batch_id)
@@ -102,7 +108,7 @@ def _claim(
             root, mode, portion, datetime.now(UTC), album=album, category=category, settled=False
         )
         # A scan claimed some of them just now: what is left is claimed, the rest is named by its batch.
-        batches |= {made} if made else _claim(library, root, portion, mode, album, category)
+        batches |= {made} if made else _claim(library, root, portion, mode, album, category, again=again)
     return batches
 
 

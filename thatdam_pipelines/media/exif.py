@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from thatdam_pipelines.media.facts import Probe, plain
 from thatdam_pipelines.media.metadata import Place, read_date, set_created, set_place
-from thatdam_pipelines.media.tiff import EXIF_DIRECTORY, GPS_DIRECTORY, Directory, Tiff
+from thatdam_pipelines.media.tiff import EXIF_DIRECTORY, GPS_DIRECTORY, Directory, Tiff, tiff_of
 
 _MAKE, _MODEL, ORIENTATION, _DATE_TIME = 271, 272, 274, 306
 _DATE_ORIGINAL, _DATE_DIGITIZED, _OFFSET, _OFFSET_ORIGINAL, _OFFSET_DIGITIZED = 36867, 36868, 36880, 36881, 36882
 _SERIAL, _DNG_SERIAL = 42033, 50735
 _WIDTH, _HEIGHT = 40962, 40963
+_MAKER_NOTE, _APPLE_NOTE, _APPLE_CONTENT_IDENTIFIER = 37500, b"Apple iOS\0", 17
 
 CLOCKWISE = {1: 0, 2: 0, 3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 
@@ -32,6 +33,7 @@ def describe_from(probe: Probe, main: Directory, exif: Directory, gps: Directory
     """Fill ``probe`` from the three directories of EXIF."""
     probe.camera_make, probe.camera_model = plain(main.text(_MAKE)), plain(main.text(_MODEL))
     probe.camera_serial = plain(exif.text(_SERIAL) or main.text(_DNG_SERIAL))
+    probe.content_identifier = plain(_apple_content_identifier(exif.values.get(_MAKER_NOTE)))
     probe.rotation_deg = CLOCKWISE.get(main.integer(ORIENTATION) or 1, 0)
     if place := _place(gps):
         set_place(probe, place)
@@ -60,6 +62,15 @@ def size_of(exif: Directory) -> tuple[int, int] | None:
     """Width and height of the picture as EXIF says."""
     width, height = exif.integer(_WIDTH), exif.integer(_HEIGHT)
     return (width, height) if width and height and width > 0 and height > 0 else None
+
+
+def _apple_content_identifier(note: object) -> str | None:
+    """What an iPhone's picture shares with the film of the same Live Photo, from Apple's maker note."""
+    if not isinstance(note, bytes) or not note.startswith(_APPLE_NOTE):
+        return None
+    # A big-endian directory 14 bytes after the note's beginning, which its offsets count from.
+    directories = tiff_of(b"MM\0*\0\0\0\x0e" + note[8:]).directories()
+    return directories[0].text(_APPLE_CONTENT_IDENTIFIER) if directories else None
 
 
 def _zone_by(local: datetime, satellites: datetime) -> timedelta:

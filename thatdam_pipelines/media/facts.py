@@ -65,6 +65,7 @@ class Probe:
     color_space: str | None = None
     color_range: str | None = None
     hdr: str | None = None
+    log_profile: str | None = None
     interlace: str | None = None
     timecode: str | None = None
     drop_frame: bool | None = None
@@ -73,6 +74,7 @@ class Probe:
     camera_make: str | None = None
     camera_model: str | None = None
     camera_serial: str | None = None
+    content_identifier: str | None = None
     latitude_deg: float | None = None
     longitude_deg: float | None = None
     altitude_m: float | None = None

@@ -13,6 +13,21 @@ _MAKE = ("com.apple.quicktime.make", "com.android.manufacturer", "make", "manufa
 _MODEL = ("com.apple.quicktime.model", "com.android.model", "model", "camera_model", "camera_model_name")
 _SERIAL = ("com.apple.quicktime.camera.serial", "serial", "serial_number", "camera_serial", "camera_serial_number")
 _PLACE = ("com.apple.quicktime.location.iso6709", "location", "location-eng", "xyz", "geo")
+_CONTENT_IDENTIFIER = "com.apple.quicktime.content.identifier"
+_LOG = ("log_profile", "com.apple.proapps.customgamma", "com.arri.camera.colorgammasxs")
+_LOG_PROFILES = {
+    "applewidegamutapplelog": "Apple Log 2",
+    "applelog": "Apple Log",
+    "slog3": "S-Log3",
+    "slog2": "S-Log2",
+    "vlog": "V-Log",
+    "logc4": "LogC4",
+    "logc": "LogC",
+    "canonlog3": "Canon Log 3",
+    "canonlog2": "Canon Log 2",
+    "canonlog": "Canon Log",
+}
+"""Curves by what the letters and digits of their names hold, the longer first."""
 _CREATED = (
     "com.apple.quicktime.creationdate",
     "creation_time",
@@ -52,7 +67,9 @@ def folded(*tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def describe_recording(probe: Probe, tags: Tags) -> None:
-    """Fill camera, place and creation time of ``probe`` from tags under lower-case names."""
+    """Fill camera, place, creation time and curve of ``probe`` from tags under lower-case names."""
+    probe.content_identifier = plain(tags.get(_CONTENT_IDENTIFIER))
+    probe.log_profile = next((name for tag in _LOG if (name := log_profile_of(tags.get(tag, "")))), None)
     probe.camera_make = _first(tags, _MAKE)
     probe.camera_model = _first(tags, _MODEL)
     probe.camera_serial = _first(tags, _SERIAL)
@@ -68,6 +85,12 @@ def describe_recording(probe: Probe, tags: Tags) -> None:
         # Broadcast Wave keeps day and time of day apart, and no zone.
         candidates.insert(0, ("bext, no zone: taken as UTC", f"{tags['date']} {tags['creation_time']}"))
     set_created(probe, candidates)
+
+
+def log_profile_of(text: str) -> str | None:
+    """The logarithmic curve that a text names, as its maker writes it; None when it names none that is known."""
+    plain_text = re.sub(r"[^a-z0-9]", "", text.lower())
+    return next((name for sign, name in _LOG_PROFILES.items() if sign in plain_text), None)
 
 
 def set_place(probe: Probe, place: Place) -> None:

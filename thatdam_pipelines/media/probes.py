@@ -20,7 +20,7 @@ from thatdam_pipelines.media.sidecars import read_sidecars
 from thatdam_pipelines.media.whereabouts import Whereabouts, original, whereabouts
 from thatdam_pipelines.settings import Settings
 
-PROBE_RECIPE = Recipe("probe", "1")
+PROBE_RECIPE = Recipe("probe", "2")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PRO
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.search.browse import After, Order, browse, facets
 from thatdam_pipelines.search.filters import Filters
+from thatdam_pipelines.search.pairs import pairs_of
 from thatdam_pipelines.web.context import VECTORS_WAIT_S, Shared
 from thatdam_pipelines.web.cursors import read_cursor, write_cursor
 from thatdam_pipelines.web.models import (
@@ -24,6 +25,7 @@ from thatdam_pipelines.web.models import (
     Failure,
     MediaDetail,
     MediaId,
+    Pairs,
     SceneFacts,
     Scenes,
     Stages,
@@ -102,6 +104,13 @@ def get_stages(shared: Shared, media_id: MediaId) -> Stages:
     with shared.vectors():
         explained = explain(shared.library, media_id, shared.last_run, vectors_wait_s=VECTORS_WAIT_S)
     return Stages.model_validate({"items": explained.as_dict()["stages"]})
+
+
+@router.get("/media/{media_id}/pairs", responses=problems(404, 422, 503))
+def get_pairs(shared: Shared, media_id: MediaId) -> Pairs:
+    """What belongs to a clip as a phone exports it: the other half of a Live Photo, its edit, its .AAE."""
+    batch_of(shared.library, media_id)
+    return Pairs.model_validate({"items": pairs_of(shared.settings, media_id)})
 
 
 @router.get("/media/{media_id}/scenes", responses=problems(404, 422, 503))

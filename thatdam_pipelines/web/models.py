@@ -46,6 +46,8 @@ class Clip(BaseModel):
     display_height: int | None
     resolution: str | None = Field(examples=["4k"])
     codec: str | None = Field(examples=["hevc"])
+    codec_name: str | None = Field(None, description="With the kind of ProRes.", examples=["ProRes 422 HQ"])
+    log_profile: str | None = Field(None, description="Logarithmic curve of the picture.", examples=["Apple Log"])
     frame_rate_fps: float | None
     hdr: str | None
     timecode: str | None
@@ -170,6 +172,21 @@ class SceneFacts(BaseModel):
 
 class Scenes(BaseModel):
     items: list[SceneFacts]
+
+
+class Pair(BaseModel):
+    """Two files that belong together."""
+
+    kind: str = Field(description="live_photo, edited or adjustments.", examples=["live_photo"])
+    media_id: str = Field(description="The picture of a Live Photo, the original of an edit or of adjustments.")
+    name: str = Field(examples=["IMG_0042.HEIC"])
+    other_id: str = Field(description="The film of a Live Photo, the edit, the .AAE file.")
+    other_name: str = Field(examples=["IMG_0042.MOV"])
+    said_by: str = Field(description="content identifier, or name.")
+
+
+class Pairs(BaseModel):
+    items: list[Pair]
 
 
 class Stage(BaseModel):
