@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from thatdam_pipelines.instance import prepare_instance
 from thatdam_pipelines.settings import Settings, project_file
-from thatdam_pipelines.web.app import create_app
+from thatdam_pipelines.web.server import make_server
 
 START_LIMIT_S = 60
 DAGSTER_LIMIT_S = 240
@@ -24,10 +23,7 @@ DAGSTER_LIMIT_S = 240
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Its address, for as long as it runs."""
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = make_server(settings, port=0)
     thread = threading.Thread(target=server.run)
     thread.start()
     deadline = time.monotonic() + START_LIMIT_S

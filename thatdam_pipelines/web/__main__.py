@@ -1,9 +1,10 @@
 """`python -m thatdam_pipelines.web`: the web application as a process."""
 
-import uvicorn
+import contextlib
+import sys
 
 from thatdam_pipelines.settings import Settings, get_settings
-from thatdam_pipelines.web.app import create_app
+from thatdam_pipelines.web.server import make_server
 
 
 def serve(settings: Settings) -> None:
@@ -12,11 +13,12 @@ def serve(settings: Settings) -> None:
     Raises:
         SettingsError: It would bind to an address that others reach, with nothing that tells them apart.
     """
-    app = create_app(settings)
-    uvicorn.run(
-        app, host=settings.web_address, port=settings.web_port, log_level="warning", access_log=False,
-        server_header=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    server = make_server(settings, settings.web_port)
+    # As uvicorn.run: asked to stop twice, it stops at once.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thatdam_pipelines.web.access import Access
+from thatdam_pipelines.web.bodies import Body, too_large
 from thatdam_pipelines.web.problems import EXPECTED, Refusal, problem_response
 
 BODY_BYTES = 1024 * 1024
@@ -51,34 +52,16 @@ class Guard:
             limit = self._body_limit(request.url.path)
             length = request.headers.get("content-length", "0")
             if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
-                raise _too_large(limit)
+                raise Refusal(413, *too_large(limit))
             request.state.caller = await run_in_threadpool(self._access.check, request)
         except EXPECTED as error:
             await problem_response(request, error)(scope, receive, _with_headers(send))
             return
-        await self._app(scope, _counted(receive, limit), _with_headers(send))
+        body = Body(scope, receive, _with_headers(send), limit)
+        await self._app(scope, body.receive, body.send)
 
     def _body_limit(self, path: str) -> int:
         return next((limit for start, limit in self._upload_paths.items() if path.startswith(start)), BODY_BYTES)
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """A body sent in chunks states no length: it is counted as it comes."""
-    seen = 0
-
-    async def counting() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise _too_large(limit)
-        return message
-
-    return counting
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, "too-large", f"a body may hold {limit} bytes here", "Send less, or upload it.")
 
 
 def _with_headers(send: Send) -> Send:

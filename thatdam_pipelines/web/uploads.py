@@ -1,6 +1,5 @@
 """Resumable uploads: the tus protocol 1.0 with its extensions creation and termination (https://tus.io/protocols)."""
 
-import asyncio
 import base64
 import binascii
 from typing import Annotated
@@ -17,8 +16,6 @@ from thatdam_pipelines.web.problems import Refusal, problems
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"
-_SILENCE_S = 60.0
-"""A client that sends nothing for so long is cut off; it goes on from where it was."""
 _CONTENT = "application/offset+octet-stream"
 
 router = APIRouter(prefix=PREFIX, tags=["uploads"])
@@ -131,9 +128,7 @@ async def _append(request: Request, uploads: Uploads, upload: Upload, offset: in
     with uploads.appending(upload.upload_id, offset) as growing:
         while True:
             try:
-                block = await asyncio.wait_for(anext(body, b""), _SILENCE_S)
-            except TimeoutError:
-                raise Refusal(408, "silence", f"nothing came for {_SILENCE_S:.0f} s", "Go on.") from None
+                block = await anext(body, b"")
             except ClientDisconnect:
                 return
             if not block:
