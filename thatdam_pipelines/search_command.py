@@ -30,6 +30,7 @@ def search(
     ] = None,
     level: Annotated[Level, typer.Option(help="Search files, frames, scenes, or all of them.")] = Level.ANY,
     where: Annotated[str | None, typer.Option(help="SQL condition over the view media.")] = None,
+    mime: Annotated[str | None, typer.Option(help="Only this media type: video, video/* or video/mp4.")] = None,
     rating: Annotated[int | None, typer.Option(min=1, max=5, help="Only media with at least so many stars.")] = None,
     state: Annotated[State | None, typer.Option(help="Only media in this state.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only media that people tagged so, or below it.")] = None,
@@ -43,6 +44,7 @@ def search(
     """
     from thatdam_pipelines.library.curation_ledger import Filter
     from thatdam_pipelines.library.home import Library
+    from thatdam_pipelines.search.filters import mime_condition
     from thatdam_pipelines.search.related import instant_of
     from thatdam_pipelines.search.search import Query, Searcher
 
@@ -53,6 +55,7 @@ def search(
     if like is not None:
         with Library(get_settings()) as library:
             instant = instant_of(library, like)
+    where = " AND ".join([*([f"({where})"] if where else []), *([mime_condition(mime)] if mime else [])]) or None
     query = Query(text=text, image=image, like=instant, level=level.value, where=where, curated=curated, limit=limit)
     with Searcher(get_settings()) as searcher:
         result = searcher.search(query)

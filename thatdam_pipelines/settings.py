@@ -161,6 +161,10 @@ class Settings(BaseSettings):
         default_factory=list, description="Names, as a JSON list, that browsers reach the web application by elsewhere."
     )
     web_login: bool = Field(False, description="Ask for a login on loopback too, as behind a proxy on this machine.")
+    web_folders: list[Path] = Field(
+        default_factory=list,
+        description="Folders, as a JSON list, below which watched folders may be added over the web.",
+    )
     web_token: SecretStr | None = Field(
         None, min_length=16, description="Bearer token that programs may do everything with over the web application."
     )

@@ -1,10 +1,12 @@
 """Filters: what people narrow the library down by, as conditions over the view ``clips`` and what is said of it."""
 
+import re
 from datetime import date
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thatdam_pipelines.errors import QueryError
 from thatdam_pipelines.library.curation import Pick, State
 
 Kind = Literal["video", "audio", "image", "sidecar", "unknown"]
@@ -98,3 +100,20 @@ class Filters(BaseModel):
 
     def _value(self, name: str) -> Any:
         return getattr(self, name)
+
+
+def mime_condition(mime: str) -> str:
+    """An SQL condition over the view ``media``: only what is of a media type.
+
+    Args:
+        mime: ``video``, ``video/*`` or ``video/mp4``.
+
+    Raises:
+        QueryError: It is no media type.
+    """
+    found = re.fullmatch(r"([a-z]+)(?:/(\*|[a-z0-9.+-]+))?", mime.lower())
+    if found is None:
+        raise QueryError(mime, "it is no media type", "Write video, video/* or video/mp4.")
+    kind, form = found[1], found[2] or "*"
+    fits = f"starts_with(mime, '{kind}/')" if form == "*" else f"mime = '{kind}/{form}'"
+    return f"media_id IN (SELECT media_id FROM probes WHERE {fits})"

@@ -90,7 +90,8 @@ class Access:
             Refusal: They may not.
         """
         self._check_host(request)
-        self._check_origin(request)
+        if request.method not in READS:
+            self.check_origin(request)
         if not self._settings.asks_login:
             return LOCAL
         public = PUBLIC.fullmatch(request.url.path) is not None
@@ -122,9 +123,8 @@ class Access:
         if name not in self._hosts and not (self._any_number and _is_number(name)):
             raise Refusal(400, "host", "the request names another host", "Use its address, or set THATDAM_WEB_NAMES.")
 
-    def _check_origin(self, request: Request) -> None:
-        if request.method in READS:
-            return
+    def check_origin(self, request: Request) -> None:
+        """Raises Refusal when a page of another site asks."""
         origins = request.headers.getlist("origin")
         foreign = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign or any(urlsplit(origin).netloc.lower() != request.headers["host"].lower() for origin in origins):

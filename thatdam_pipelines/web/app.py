@@ -20,9 +20,11 @@ from thatdam_pipelines.web import (
     media,
     pages,
     plain,
+    plain_work,
     search,
     sql,
     status,
+    status_socket,
     uploads,
 )
 from thatdam_pipelines.web.context import Context
@@ -32,7 +34,10 @@ from thatdam_pipelines.web.openapi import openapi
 from thatdam_pipelines.web.problems import install_problems
 
 STATIC = Path(__file__).parent / "static"
-SUBJECTS = (status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages, plain)
+SUBJECTS = (
+    *(status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages),
+    *(plain, plain_work, status_socket),
+)
 ROUTERS = tuple(subject.router for subject in SUBJECTS)
 """Curation before derivatives: the names of files come last."""
 

@@ -31,21 +31,29 @@ async def listen(shared: Shared, request: Request) -> StreamingResponse:
 
 
 async def _events(shared: Context, request: Request) -> AsyncIterator[str]:
-    told: _Snapshot = {}
+    changes = Changes(shared)
     with shared.listeners.one_more():
         yield "retry: 2000\n\n"
         while not await request.is_disconnected():
-            now = await asyncio.to_thread(_snapshot, shared)
-            changed = [f"event: {kind}\ndata: {text}\n\n" for (kind, key), text in now.items()
-                       if told.get((kind, key)) != text]  # fmt: skip
-            ended = [
-                f'event: gone\ndata: {{"upload_id": "{key}"}}\n\n'
-                for kind, key in told
-                if kind == "upload" and (kind, key) not in now
-            ]
-            yield "".join(changed + ended) or ": still here\n\n"
-            told = now
+            news = await asyncio.to_thread(changes.since_last)
+            yield "".join(f"event: {kind}\ndata: {text}\n\n" for kind, text in news) or ": still here\n\n"
             await asyncio.sleep(EVERY_S)
+
+
+class Changes:
+    """What one listener was told, and what there is to tell it."""
+
+    def __init__(self, shared: Context) -> None:
+        self._shared = shared
+        self._told: _Snapshot = {}
+
+    def since_last(self) -> list[tuple[str, str]]:
+        """Events as (kind, JSON): all there is at first, then what changed; `gone` for uploads that ended."""
+        now, told = _snapshot(self._shared), self._told
+        self._told = now
+        changed = [(kind, text) for (kind, key), text in now.items() if told.get((kind, key)) != text]
+        ended = [key for kind, key in told if kind == "upload" and (kind, key) not in now]
+        return changed + [("gone", json.dumps({"upload_id": key})) for key in ended]
 
 
 def _snapshot(shared: Context) -> _Snapshot:

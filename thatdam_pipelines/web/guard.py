@@ -44,6 +44,9 @@ class Guard:
         self._upload_paths = upload_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,6 +62,18 @@ class Guard:
             return
         body = Body(scope, receive, _with_headers(send), limit)
         await self._app(scope, body.receive, body.send)
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket is opened for who may look, and for no other site's page: browsers send it their cookies too."""
+        request = Request({**scope, "type": "http", "method": "GET"})
+        try:
+            request.state.caller = await run_in_threadpool(self._access.check, request)
+            self._access.check_origin(request)
+        except Refusal:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        await self._app(scope, receive, send)
 
     def _body_limit(self, path: str) -> int:
         return next((limit for start, limit in self._upload_paths.items() if path.startswith(start)), BODY_BYTES)

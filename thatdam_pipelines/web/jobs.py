@@ -125,31 +125,55 @@ def start(
         return Started(job_id=shared.runs.launch(job, batch_id=batch_id, retry=retry, request=request))
 
 
-def take(library: Library, path: str) -> list[str]:
-    """Claim what stands at a path of a client: only below a watched folder is anything opened.
+def take(library: Library, path: str, album: str | None = None) -> list[str]:
+    """Claim what stands at a path of a client, into the album given, else into that of its watched folder.
 
     Raises:
         ForeignPathError: It leads elsewhere, also by a link.
         SettingsError: There is no such file.
     """
-    real, folder = _below_watched(library, path)
-    return claim_paths(library, [real], folder.mode, folder.album, folder.category)
+    real, folder = below_watched(library, path)
+    return claim_paths(library, [real], folder.mode, album or folder.album, folder.category)
 
 
-def _below_watched(library: Library, path: str) -> tuple[FilePath, WatchedFolder]:
-    given = FilePath(path)
-    foreign = ForeignPathError(
-        path,
-        "it is not at or below a watched folder",
-        "Put it into the incoming folder, or `thatdam paths add` its folder.",
-    )
-    if not given.is_absolute() or "\0" in path:
-        raise foreign
-    try:
-        real = given.resolve()
-    except (OSError, RuntimeError):
-        raise foreign from None
+def below_watched(library: Library, path: str) -> tuple[FilePath, WatchedFolder]:
+    """A path of a client with links followed, and the watched folder above it: nothing else is ever opened.
+
+    Raises:
+        ForeignPathError: It leads elsewhere.
+    """
+    real = _followed(path)
     folder = folder_above(library.watched_folders, real)
     if folder is None:
-        raise foreign
+        raise _foreign(path)
     return real, folder
+
+
+def folder_allowed(library: Library, path: str) -> FilePath:
+    """A folder that a client may have watched, with links followed: below a watched one, or one of the settings'.
+
+    Raises:
+        ForeignPathError: It leads elsewhere.
+    """
+    real = _followed(path)
+    if any(real.is_relative_to(folder.resolve()) for folder in library.settings.web_folders):
+        return real
+    return below_watched(library, path)[0]
+
+
+def _followed(path: str) -> FilePath:
+    given = FilePath(path)
+    if not given.is_absolute() or "\0" in path:
+        raise _foreign(path)
+    try:
+        real = given.resolve()
+        # No name in it is longer than the disk allows.
+        real.exists()
+    except (OSError, RuntimeError):
+        raise _foreign(path) from None
+    return real
+
+
+def _foreign(path: str) -> ForeignPathError:
+    next_step = "Put it into the incoming folder, or `thatdam paths add` its folder."
+    return ForeignPathError(path, "it is not at or below a watched folder", next_step)

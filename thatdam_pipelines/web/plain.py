@@ -5,7 +5,7 @@ import shutil
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import APIRouter, Form, Path, Query, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from thatdam_pipelines.errors import UploadError
@@ -15,12 +15,12 @@ from thatdam_pipelines.library.uploads import Uploads
 from thatdam_pipelines.search.browse import browse
 from thatdam_pipelines.search.filters import Filters
 from thatdam_pipelines.toolbox import folders
+from thatdam_pipelines.toolbox.batches import batches_named
 from thatdam_pipelines.web import batches, curation, jobs, media, search
-from thatdam_pipelines.web.batches import BatchId
-from thatdam_pipelines.web.context import Asking, Shared
+from thatdam_pipelines.web.context import Asking, Context, Shared
 from thatdam_pipelines.web.curation import Rows
 from thatdam_pipelines.web.models import BatchDetail, BatchPage, Clip, FoundMoment, MediaDetail, MediaId, clip_of
-from thatdam_pipelines.web.problems import Refusal, problems
+from thatdam_pipelines.web.problems import Refusal, not_found, problems
 
 router = APIRouter(tags=["toolbox"])
 
@@ -28,6 +28,10 @@ FILES = 200
 """Most files of one plain upload."""
 FORM_BYTES = 2 * 2**30
 """Largest form of files."""
+BatchName = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f]{1,255}$", description="Id, or the folder it came in.")]
+TYPE = "^(video|audio|image)(/.*)?$"
+TypeName = Annotated[str | None, Query(pattern=TYPE)]
+Limit = Annotated[int, Query(ge=1, le=100)]
 _LEVELS = {"file": "l0", "frame": "l1", "scene": "l2", "l0": "l0", "l1": "l1", "l2": "l2"}
 
 
@@ -43,6 +47,14 @@ class VideoRequest(BaseModel):
 
     path: str = Field(max_length=4096)
     generate_levels: list[str] = Field([], max_length=4, description="All levels are always made.")
+
+
+class PlainQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+    type: str | None = Field(None, pattern=TYPE, description="video, audio or image, or a media type.")
+    limit: int = Field(50, ge=1, le=100)
 
 
 class LevelQuery(BaseModel):
@@ -92,16 +104,31 @@ def ingest_video(shared: Shared, body: VideoRequest) -> jobs.Claimed:
 
 
 @router.get("/search", responses=problems(400, 422, 503))
-@router.post("/search", include_in_schema=False)
 def find(
     shared: Shared,
     q: Annotated[str, Query(min_length=1, max_length=1000, pattern=r"\S")],
-    type: Annotated[str | None, Query(pattern="^(video|audio|image)(/.*)?$")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    type: TypeName = None,
+    limit: Limit = 50,
 ) -> list[FoundMoment]:
     """Moments that fit words."""
     kind = [type.partition("/")[0]] if type else []
     return search.find(shared, search.SearchQuery.model_validate({"q": q, "kind": kind, "limit": limit})).items
+
+
+@router.post("/search", responses=problems(400, 413, 422, 503))
+def find_posted(
+    shared: Shared,
+    body: PlainQuery | None = None,
+    q: Annotated[str | None, Query(min_length=1, max_length=1000, pattern=r"\S")] = None,
+    type: TypeName = None,
+    limit: Limit = 50,
+) -> list[FoundMoment]:
+    """Moments that fit words, as JSON or in the address."""
+    if body is not None:
+        return find(shared, body.q, body.type, body.limit)
+    if q is None:
+        raise Refusal(422, "invalid", "there is nothing to look for", "Send {q} or ?q=.")
+    return find(shared, q, type, limit)
 
 
 @router.post("/dam/search", responses=problems(400, 413, 422, 503))
@@ -128,15 +155,15 @@ def list_batches(shared: Shared, limit: Annotated[int, Query(ge=1, le=500)] = 60
 
 @router.get("/batches/{batch_id}", responses=problems(404, 422, 503))
 @router.get("/explorer/batch/{batch_id}", include_in_schema=False)
-def get_batch(shared: Shared, batch_id: BatchId) -> BatchDetail:
-    """A batch and its files."""
-    return batches.get_batch(shared, batch_id)
+def get_batch(shared: Shared, batch_id: BatchName) -> BatchDetail:
+    """A batch and its files, by its id or by the folder that it came in: of several the newest."""
+    return batches.get_batch(shared, _newest(shared, batch_id))
 
 
 @router.get("/batches/{batch_id}/cards", responses=problems(404, 422, 503))
-def get_cards(shared: Shared, batch_id: BatchId) -> Rows:
+def get_cards(shared: Shared, batch_id: BatchName) -> Rows:
     """The camera cards of a batch, with the files of each."""
-    batches.get_batch(shared, batch_id)
+    batch_id = _newest(shared, batch_id)
     rows = shared.library.tables.read(LOCATIONS, batch_id).drop_nulls("card_id")
     cards: dict[str, dict[str, Any]] = {}
     for row in rows.sort("source_path").to_dicts():
@@ -217,6 +244,13 @@ def upload(
     except UploadError as error:
         raise Refusal(422, "upload", f"{error.subject}: {error.cause}", error.next_step) from error
     return Received(status="accepted", batch=uploads.arrive(shared.library, group)[0], files=names)
+
+
+def _newest(shared: Context, name: str) -> str:
+    found = batches_named(shared.library, name)
+    if not found:
+        raise not_found(f"there is no batch {name}", "GET /batches lists them.")
+    return found[-1]
 
 
 def _receive(uploads: Uploads, file: UploadFile, group: str, by: str) -> str:
