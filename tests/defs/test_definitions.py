@@ -40,6 +40,14 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {"sound_healthy", "every_file_done"},
         "after_new_data",
     ),
+    "motion": (
+        "media",
+        {"proxies"},
+        {"ffmpeg", "parquet"},
+        "ffmpeg",
+        {"motion_followed", "every_file_done"},
+        "after_new_data",
+    ),
     "sync": (
         "media",
         {"capture_sessions", "proxies"},
@@ -109,7 +117,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "catalog",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
             *{"fingerprints", "embeddings_l3"},
         },
         {"duckdb"},
@@ -121,7 +129,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "backup",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
             *{"fingerprints", "embeddings_l3"},
         },
         {"file", "s3"},
@@ -143,8 +151,8 @@ JOBS = {
     ),
     "understand": (
         {
-            *{"proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "vector_index", "text_index"},
-            *{"fingerprints", "embeddings_l3"},
+            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags"},
+            *{"fingerprints", "embeddings_l3", "vector_index", "text_index"},
         },
         "heavy",
     ),

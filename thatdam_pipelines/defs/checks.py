@@ -14,6 +14,7 @@ from thatdam_pipelines.defs.report import failed_table, plain
 from thatdam_pipelines.library.files import unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import AUDIO, CARD_HASHES, LOCATIONS, MEDIA, PROBES, PROXIES, SYNCS
+from thatdam_pipelines.library.schemas_motion import MOTION
 from thatdam_pipelines.library.stage import StageReport
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.media.capture import Missing
@@ -33,6 +34,9 @@ PROXIES_COMPLETE = {"proxy_durations": "Every clip has a proxy, as long as the c
 SOUND_HEALTHY = {
     "sound_healthy": "No clip's sound is clipped, has a dead channel, inverted phase, the same on both channels, or "
     "a DC offset. It was recorded so: the list says what to listen to."
+}
+MOTION_FOLLOWED = {
+    "motion_followed": "Of no clip most shows nothing that the camera's path can be followed by: walls, sky, darkness."
 }
 CAMERAS_IN_SYNC = {
     "cameras_in_sync": "Every camera of a group is aligned with the first. What is not sure is refused, with why."
@@ -158,6 +162,14 @@ def sound_healthy(library: Library, batch_id: str) -> dg.AssetCheckResult:
     faulty = rows.filter(pl.col("faults").list.len() > 0).select("name", "faults").sort("name")
     lines = [f"{plain(name)}: {', '.join(faults)}" for name, faults in faulty.iter_rows()]
     return listed("sound_healthy", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
+
+
+def motion_followed(library: Library, batch_id: str) -> dg.AssetCheckResult:
+    """Tells of which clips the camera's motion is not known. They are as they were shot, so it stops nothing."""
+    names = library.tables.read(MEDIA, batch_id).select("media_id", "name")
+    rows = library.tables.read(MOTION, batch_id).join(names, on="media_id", how="left")
+    lines = [plain(name) for name in rows.filter(pl.col("camera").is_null())["name"].sort()]
+    return listed("motion_followed", lines, looked_at=rows.height, severity=dg.AssetCheckSeverity.WARN)
 
 
 def cameras_in_sync(library: Library, batch_id: str) -> dg.AssetCheckResult:

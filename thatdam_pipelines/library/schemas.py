@@ -2,11 +2,12 @@
 
 import polars as pl
 
+from thatdam_pipelines.library.schemas_motion import MOTION, MOTION_SCENES, MOTION_SECONDS
+from thatdam_pipelines.library.table import BATCH_ID as _BATCH_ID
+from thatdam_pipelines.library.table import MEDIA_ID as _MEDIA_ID
+from thatdam_pipelines.library.table import RECIPE as _RECIPE
 from thatdam_pipelines.library.table import UTC, Column, Table
 
-_MEDIA_ID = Column("media_id", pl.String, "First 32 hex digits of the BLAKE3 of the content.", required=True)
-_BATCH_ID = Column("batch_id", pl.String, "Batch the content was first seen in.", required=True)
-_RECIPE = Column("recipe", pl.String, "Recipe the row was made with.", required=True)
 _SPACE = Column("space", pl.String, "Vector space: model, weights and version; never compared across.", required=True)
 
 MEDIA = Table(
@@ -516,6 +517,7 @@ EMBEDDINGS_L0_FAILURES = _failures("embeddings_l0")
 PROXIES_FAILURES = _failures("proxies")
 AUDIO_FAILURES = _failures("audio")
 SYNC_FAILURES = _failures("sync")
+MOTION_FAILURES = _failures("motion")
 EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
 EMBEDDINGS_L2_FAILURES = _failures("embeddings_l2")
 FINGERPRINTS_FAILURES = _failures("fingerprints")
@@ -537,6 +539,10 @@ TABLES: dict[str, Table] = {
         AUDIO,
         AUDIO_RANGES,
         AUDIO_FAILURES,
+        MOTION,
+        MOTION_SECONDS,
+        MOTION_SCENES,
+        MOTION_FAILURES,
         FRAMES,
         EMBEDDINGS_L1,
         EMBEDDINGS_L1_FAILURES,

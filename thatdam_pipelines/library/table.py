@@ -20,6 +20,11 @@ class Column:
     required: bool = False
 
 
+MEDIA_ID = Column("media_id", pl.String, "First 32 hex digits of the BLAKE3 of the content.", required=True)
+BATCH_ID = Column("batch_id", pl.String, "Batch the content was first seen in.", required=True)
+RECIPE = Column("recipe", pl.String, "Recipe the row was made with.", required=True)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of facts: one Parquet file a batch, written by one asset.

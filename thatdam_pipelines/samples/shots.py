@@ -4,7 +4,7 @@ A place is a picture in the "dead leaves" manner: shapes of every size cover one
 the spectrum of photographs. A shot looks at a place through a camera, adds passers-by and light.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 SIZE = (320, 180)
 """Width and height of every shot in pixels."""
+
+MANNERS = ("leaves", "landscape", "rooms", "soft")
+"""Manners of places: busy, open, built, and out of focus with hardly anything to see."""
 
 Picture = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -88,12 +91,14 @@ class Shot:
         return total / np.float32(looks) if looks > 1 else total
 
 
-def place(rng: Rng, width: int = 960, height: int = 540, contrast: float = 1.0) -> Picture:
-    """A textured picture ``[height, width, 3]``, 0 to 255: busy, open, built or soft, in a palette of its own."""
+def place(
+    rng: Rng, width: int = 960, height: int = 540, contrast: float = 1.0, manners: Sequence[str] = MANNERS
+) -> Picture:
+    """A textured picture ``[height, width, 3]``, 0 to 255, in one of the manners and in a palette of its own."""
     import cv2
 
     palette = _palette(rng)
-    manner = rng.choice(["leaves", "landscape", "rooms", "soft"])
+    manner = rng.choice(manners)
     picture = np.empty((height, width, 3), np.float32)
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     picture[:] = palette[0] * (1 - ramp) + palette[1] * ramp

@@ -18,7 +18,7 @@ from thatdam_pipelines.library.vectors import VectorIndex
 
 STAGES: tuple[str, ...] = (
     *("raw_media", "probes", "embeddings_l0", "proxies", "audio", "embeddings_l1", "embeddings_l2", "tags"),
-    "fingerprints",
+    *("motion", "fingerprints"),
 )
 NEEDS = {
     "probes": "raw_media",
@@ -28,9 +28,11 @@ NEEDS = {
     "embeddings_l1": "proxies",
     "embeddings_l2": "embeddings_l1",
     "tags": "embeddings_l2",
+    "motion": "proxies",
     "fingerprints": "proxies",
 }
 SOUND_STAGES = {"audio"}
+MOVING_STAGES = {"motion"}
 PICTURE_STAGES = {"embeddings_l0", "embeddings_l1", "embeddings_l2", "tags"}
 
 RunOf = Callable[[str, str], tuple[datetime, str] | None]
@@ -196,6 +198,8 @@ def _with_reasons(facts: dict[str, StageStatus], kind: str, has_sound: bool) -> 
             upstream = NEEDS[upstream]
         if kind == "sidecar" or (kind == "audio" and stage in PICTURE_STAGES):
             explained.append(StageStatus(stage, "not needed", reason=f"a file of kind {kind} has none"))
+        elif stage in MOVING_STAGES and kind not in ("video", "unknown"):
+            explained.append(StageStatus(stage, "not needed", reason=f"a file of kind {kind} does not move"))
         elif stage in SOUND_STAGES and not has_sound:
             explained.append(StageStatus(stage, "not needed", reason="it has no sound"))
         elif upstream and facts[upstream].state == "failed":

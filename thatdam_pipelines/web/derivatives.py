@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import AUDIO, PROXIES
+from thatdam_pipelines.library.schemas_motion import MOTION
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.media.whereabouts import LeftFiles, Place, at_first_place, whereabouts
 from thatdam_pipelines.web.context import Shared
@@ -30,6 +31,7 @@ SOURCE_OF = {
     "proxy": (PROXIES, "proxy_path"),
     "audio.wav": (PROXIES, "audio_path"),
     "waveform.json": (AUDIO, "waveform_path"),
+    "motion.json": (MOTION, "strip_path"),
 }
 """The table and the column that tell where a file is kept."""
 MEDIA_TYPES = {
@@ -41,7 +43,9 @@ MEDIA_TYPES = {
     "json": "application/json",
 }
 """By the end of the names that recipes give; no client and no camera chooses these."""
-Name = Literal["poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav", "waveform.json"]
+Name = Literal[
+    "poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav", "waveform.json", "motion.json"
+]
 
 CACHED = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-site"}
 

@@ -40,7 +40,7 @@ Progress = Callable[[int, int, str], None]
 @dg.asset(
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
-        *["proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
         *["fingerprints", "embeddings_l3"],
     ],
     kinds={"file", "s3"},

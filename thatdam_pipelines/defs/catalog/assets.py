@@ -87,7 +87,7 @@ def text_index(context: dg.AssetExecutionContext, library: dg.ResourceParam[Libr
     group_name="catalog",
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
-        *["proxies", "audio", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
         *["fingerprints", "embeddings_l3"],
     ],
     kinds={"duckdb"},

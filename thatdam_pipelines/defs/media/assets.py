@@ -6,10 +6,12 @@ from thatdam_pipelines.defs.automation import after_new_data
 from thatdam_pipelines.defs.checks import (
     CAMERAS_IN_SYNC,
     EVERY_FILE_DONE,
+    MOTION_FOLLOWED,
     PROXIES_COMPLETE,
     SOUND_HEALTHY,
     cameras_in_sync,
     every_file_done,
+    motion_followed,
     proxy_durations,
     sound_healthy,
 )
@@ -19,6 +21,7 @@ from thatdam_pipelines.defs.stages import StageConfig, progress_log, stage, told
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import MEDIA, PROXIES
 from thatdam_pipelines.media.audio import audio_batch, audio_recipe
+from thatdam_pipelines.media.motion import motion_batch, motion_recipe
 from thatdam_pipelines.media.probes import PROBE_RECIPE, probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
 from thatdam_pipelines.media.sync import sync_batch, sync_recipe
@@ -115,6 +118,36 @@ def audio(
         retry = wants_retry(context, config)
         report = audio_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
         return materialized(context, library, report, [sound_healthy(library, batch_id), every_file_done(report)])
+
+
+@dg.asset(
+    **stage(
+        "motion",
+        group="media",
+        deps=["proxies"],
+        kinds={"ffmpeg", "parquet"},
+        checks=MOTION_FOLLOWED | EVERY_FILE_DONE,
+        owner="media",
+        code_version=motion_recipe(get_settings()).id,
+        pool="ffmpeg",
+        automation=after_new_data(),
+    )
+)
+def motion(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """What the camera does (pan, tilt, zoom, shake, nothing) and whether a subject moves, by second and by scene.
+
+    From small frames of the proxy; with a heat strip for timelines.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = motion_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        return materialized(context, library, report, [motion_followed(library, batch_id), every_file_done(report)])
 
 
 @dg.asset(
