@@ -41,7 +41,7 @@ def run(target: Names = None, as_json: AsJson = False) -> None:
     def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
         return take_snapshot(library, wanted, progress=told)
 
-    _at_each(target, work, _said_snapshot, as_json)
+    _work_at_each(target, work, _said_snapshot, as_json)
 
 
 @backup_app.command("list")
@@ -51,7 +51,7 @@ def list_command(
     key: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the snapshots at every target, or the files of one.
+    """List the snapshots at every target, or the files of one. Exit code 1: a target cannot be reached.
 
     Example: `thatdam backup list`
     """
@@ -59,13 +59,16 @@ def list_command(
 
     if snapshot is None:
         rows: list[dict[str, Any]] = []
-        for opened in _open_targets(get_settings(), source, key):
-            for name in list_snapshots(opened):
-                rows.append({"target": opened.name, "snapshot": name.snapshot_id, "created_utc": name.created_utc})
+        opened = _open_targets(get_settings(), source, key)
+        for one in opened:
+            for name in list_snapshots(one):
+                rows.append({"target": one.name, "snapshot": name.snapshot_id, "created_utc": name.created_utc})
         if as_json:
             print_json(rows)
         for row in rows if not as_json else []:
             typer.echo(f"{row['snapshot']}  {row['created_utc']:%Y-%m-%d %H:%M} UTC  {row['target']}")
+        if source is None and len(opened) < len(get_settings().backup_targets):
+            raise typer.Exit(1)
         return
     targets, found = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
     with open_manifest(targets[0], found) as manifest:
@@ -94,7 +97,7 @@ def verify_targets(
     def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
         return audit_target(library, _open(library, wanted), share=part, progress=told)
 
-    _at_each(target, work, _said_audit, as_json)
+    _work_at_each(target, work, _said_audit, as_json)
 
 
 @backup_app.command("drill")
@@ -108,13 +111,19 @@ def drill_command(target: Names = None, as_json: AsJson = False) -> None:
     def work(library: "Library", wanted: BackupTarget, told: Told) -> Any:
         return drill(library, _open(library, wanted), progress=told)
 
-    _at_each(target, work, _said_audit, as_json)
+    _work_at_each(target, work, _said_audit, as_json)
 
 
 @backup_app.command("prune")
 def prune_command(
     target: Names = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
+    give_up: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SNAPSHOT", help="Go on without this one, whose manifest and spare are lost. With --target."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove the snapshots that a target's retention does not keep, and what no snapshot needs any more.
@@ -123,10 +132,13 @@ def prune_command(
     """
     from thatdam_pipelines.backup.prune import prune
 
-    def work(library: "Library", wanted: BackupTarget, _told: Told) -> Any:
-        return prune(library, _open(library, wanted), dry_run=dry_run)
+    if give_up and len(target or []) != 1:
+        raise typer.BadParameter("Say with --target where a snapshot is to be given up.")
 
-    _at_each(target, work, _said_prune, as_json)
+    def work(library: "Library", wanted: BackupTarget, _told: Told) -> Any:
+        return prune(library, _open(library, wanted), dry_run=dry_run, give_up=give_up or ())
+
+    _work_at_each(target, work, _said_prune, as_json)
 
 
 @backup_app.command("restore")
@@ -212,7 +224,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _at_each(
+def _work_at_each(
     names: list[str] | None,
     work: Callable[["Library", BackupTarget, Told], Any],
     said: Callable[[dict[str, Any]], list[str]],
@@ -220,6 +232,7 @@ def _at_each(
 ) -> None:
     """Do and print the work at each target; one that fails does not keep the others from theirs."""
     from thatdam_pipelines.backup.targets import target_named
+    from thatdam_pipelines.backup.turns import at_each
     from thatdam_pipelines.library.home import Library
 
     settings = get_settings()
@@ -228,11 +241,11 @@ def _at_each(
         raise _no_targets()
     results: list[dict[str, Any]] = []
     with Library(settings) as library, _bar() as told:
-        for wanted in targets:
-            try:
-                results.append(work(library, wanted, told(wanted.name)).as_dict())
-            except ThatdamError as error:
-                results.append({"target": wanted.name, "error": str(error)})
+        for wanted, done in at_each(settings, targets, lambda wanted: work(library, wanted, told(wanted.name))):
+            if isinstance(done, ThatdamError):
+                results.append({"target": wanted.name, "error": str(done)})
+            else:
+                results.append(done.as_dict())
     _print_results(results, as_json, said)
     if any(one.get(bad) for one in results for bad in ("error", "missing", "wrong")):
         raise typer.Exit(1)
@@ -372,6 +385,7 @@ def _said_prune(report: dict[str, Any]) -> list[str]:
     said = f"{report['target']}: {len(report['removed'])} snapshots and {report['objects']} contents "
     said += f"({_size(report['bytes'])}) {done}, {len(report['kept'])} snapshots stay"
     said += f", {report['unfinished']} unfinished copies {done}" if report["unfinished"] else ""
+    said += f", {len(report['given_up'])} lost snapshots given up" if report["given_up"] else ""
     return [said + (f", {report['kept_last']} contents stay as last copies" if report["kept_last"] else "")]
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import DBAPIError
 
 from thatdam_pipelines.album_command import album_app
 from thatdam_pipelines.backup_command import backup_app, verify
@@ -81,6 +82,12 @@ def main() -> None:
         sys.exit(2)
     except ThatdamError as error:
         err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+    except DBAPIError as error:
+        from thatdam_pipelines.library.ledger_problem import in_words
+
+        said = in_words(error, get_settings().database_url)
+        err.print(f"[red]error[/red] {escape(str(said))}", highlight=False)
         sys.exit(1)
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("thatdam"):

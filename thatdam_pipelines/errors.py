@@ -57,6 +57,10 @@ class TableError(ThatdamError):
     """Rows do not fit the schema their table declares."""
 
 
+class DatabaseError(ThatdamError):
+    """The library database is damaged or cannot be used."""
+
+
 class QueryError(ThatdamError):
     """A question cannot be answered as asked."""
 

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,67 @@ def test_one_target_that_is_offline_does_not_keep_the_other_from_its_snapshot(
     (tmp_path / "nas").mkdir()
     nas, usb = answered(thatdam(tmp_path, "backup", "run", "--json", **machine), 1)
     assert "no identity" in nas["error"] and usb["verified"] == usb["new_files"]
+    listed = thatdam(tmp_path, "backup", "list", "--json", **machine)
+    assert {one["target"] for one in answered(listed, 1)} == {"usb"} and f"{tmp_path}/nas" in listed.stderr
+
+
+def test_a_database_that_fails_at_one_target_does_not_keep_the_other_from_its_snapshot(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    refuse = "BEFORE INSERT ON snapshots WHEN new.target = 'nas' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    with closing(sqlite3.connect(tmp_path / "home/library.db")) as database:
+        database.execute(f"CREATE TRIGGER refuse {refuse}")
+    nas, usb = answered(thatdam(tmp_path, "backup", "run", "--json", **machine), 1)
+    assert f"{tmp_path}/home/library.db: the library database cannot be used (no)" in nas["error"]
+    assert usb["verified"] == usb["new_files"] > 0
+
+
+@pytest.mark.parametrize("begins", [0, 4096], ids=["its head", "all but its first page"])
+def test_a_damaged_library_database_is_named_with_the_way_to_get_it_back_which_works(
+    machine: dict[str, str], tmp_path: Path, begins: int
+) -> None:
+    answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    before = thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout
+    database = tmp_path / "home/library.db"
+    database.write_bytes(database.read_bytes()[:begins] + bytes(range(256)) * 400)
+    (tmp_path / "card/DCIM/new.png").write_bytes(b"new")
+    for command in (["ingest", str(tmp_path / "card")], ["backup", "run"], ["album", "list"]):
+        failed = thatdam(tmp_path, *command, **machine)
+        said = " ".join(failed.stderr.split())
+        assert failed.returncode == 1 and "Traceback" not in said, said
+        assert "the library database is damaged" in said and "home/library.db" in said.replace(" ", "")
+        assert "backup restore latest --path library.db" in said
+
+    restored = thatdam(tmp_path, "backup", "restore", "latest", "--path", "library.db", "--to", "out", **machine)
+    assert restored.returncode == 0, restored.stderr
+    for path in (tmp_path / "home").glob("library.db*"):
+        path.rename(tmp_path / path.name)
+    shutil.copy(tmp_path / "out/library.db", tmp_path / "home")
+    assert thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout == before
+    assert thatdam(tmp_path, "ingest", str(tmp_path / "card"), **machine).returncode == 0
+    assert thatdam(tmp_path, "sql", "FROM media", "--json", **machine).stdout != before
+
+
+def test_a_snapshot_whose_manifests_are_lost_is_given_up_only_when_told_so_and_pruning_goes_on(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    first, _ = answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    second, _ = answered(thatdam(tmp_path, "backup", "run", "--json", **machine))
+    for folder in ("snapshots", "spare"):
+        (path,) = (tmp_path / "nas" / folder).glob(f"{first['snapshot_id']}*")
+        path.write_bytes(b"rotten")
+    nas, usb = answered(thatdam(tmp_path, "backup", "prune", "--json", **machine), 1)
+    way_out = f"backup prune --target nas --give-up {first['snapshot_id']}"
+    assert way_out in nas["error"] and "error" not in usb
+    assert thatdam(tmp_path, "backup", "prune", "--give-up", first["snapshot_id"], **machine).returncode == 2
+    (would,) = answered(thatdam(tmp_path, *way_out.split(), "--dry-run", "--json", **machine))
+    (done,) = answered(thatdam(tmp_path, *way_out.split(), "--json", **machine))
+    for report in (would, done):
+        assert (report["given_up"], report["kept"]) == ([first["snapshot_id"]], [second["snapshot_id"]])
+    again = answered(thatdam(tmp_path, "backup", "prune", "--json", **machine))
+    assert [one["target"] for one in again] == ["nas", "usb"]
+    assert len(list((tmp_path / "nas/damaged").iterdir())) == 2
+    assert answered(thatdam(tmp_path, "backup", "drill", "--json", **machine))[0]["wrong"] == []
 
 
 def test_of_two_libraries_at_one_target_latest_is_the_homes_own(machine: dict[str, str], tmp_path: Path) -> None:

@@ -41,7 +41,11 @@ def case(fresh: Callable[..., Case], key_file: Path) -> Case:
 
 
 def stored(case: Case) -> list[Path]:
-    return [path for path in Path(case.disk.url).rglob("*") if path.is_file() and path.name != targets.MARKER]
+    return [
+        path
+        for path in Path(case.disk.url).rglob("*")
+        if path.is_file() and path.name not in (targets.MARKER, targets.SPARE_MARKER)
+    ]
 
 
 def test_a_key_is_for_its_owner_only_and_is_never_written_over(key_file: Path) -> None:

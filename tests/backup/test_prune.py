@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from thatdam_pipelines.backup.manifest import SnapshotName, list_snapshots, open
 from thatdam_pipelines.backup.prune import PruneReport, kept_by, prune
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
-from thatdam_pipelines.errors import StoreError
+from thatdam_pipelines.errors import QueryError, StoreError
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.media.claim import claim_paths
@@ -154,6 +155,26 @@ def test_a_lost_manifest_stops_pruning_before_anything_is_removed(library: Libra
     with pytest.raises(StoreError, match="manifest"):
         pruned(library, disk)
     assert sorted(Path(disk.url, "objects").rglob("*")) == before
+
+
+def test_only_a_lost_snapshot_that_the_library_knows_is_given_up_and_no_original_goes_with_it(
+    library: Library, disk: BackupTarget, tmp_path: Path
+) -> None:
+    target = open_target(library.settings, disk, library.ledger)
+    lost, whole_one = list_snapshots(target)[-1], list_snapshots(target)[0]
+    for folder in ("snapshots", "spare"):
+        Path(disk.url, folder, lost.file).write_bytes(b"rotten")
+    with pytest.raises(QueryError, match="its manifest is whole"):
+        prune(library, target, give_up=[whole_one.snapshot_id], grace_s=0)
+    other = Library(library.settings.model_copy(update={"home": tmp_path / "other"}))
+    with other, pytest.raises(QueryError, match="does not know what was in it"):
+        prune(other, open_target(other.settings, disk), give_up=[lost.snapshot_id], grace_s=0)
+    # The originals are nowhere else now.
+    shutil.rmtree(library.settings.media_url)
+    report = prune(library, target, give_up=[lost.snapshot_id], grace_s=0)
+    assert report.given_up == [lost.snapshot_id] and whole(target)
+    kept = {path.read_bytes() for path in Path(disk.url, "objects").rglob("*") if path.is_file()}
+    assert {b"clip 0", b"clip 1", b"clip 2"} <= kept
 
 
 def test_another_library_at_the_same_target_loses_nothing(library: Library, disk: BackupTarget, tmp_path: Path) -> None:

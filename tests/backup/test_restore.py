@@ -57,6 +57,25 @@ def disk(tmp_path: Path) -> BackupTarget:
     return BackupTarget(name="disk", url=str(tmp_path / "disk"))
 
 
+def test_progress_reaches_its_end_whatever_is_there_or_cannot_be_restored(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    backed_up(settings, tmp_path / "card", {"a.mov": b"a" * 1000, "b.mov": b"b" * 1000, "c.mov": b"c" * 500}, disk)
+    told: list[tuple[int, int]] = []
+    restored(settings, disk, Wanted(pattern="*a.mov"), tmp_path / "out")
+    target = open_target(settings, disk)
+    with open_manifest(target, find_snapshot(target, "latest")) as manifest:
+        lost = next(line.blake3 for line in read_lines(manifest) if line.path.endswith("b.mov"))
+    Path(disk.url, "objects", lost[:2], lost).unlink()
+
+    def tell(done: int, total: int, _file: str) -> None:
+        told.append((done, total))
+
+    report = restored(settings, disk, Wanted(pattern="*.mov"), tmp_path / "out", progress=tell)
+    assert (report.there, report.files, len(report.problems)) == (1, 1, 1)
+    assert told[0] == (0, 2500) and told[-1] == (2500, 2500) and told == sorted(told)
+
+
 def test_files_of_any_name_come_back_byte_for_byte(settings: Settings, tmp_path: Path, disk: BackupTarget) -> None:
     files = {**ODD, os.fsdecode(b"caf\xe9.mov"): b"latin"}
     backed_up(settings, tmp_path / "card", files, disk)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import S3_SERVERS
+from thatdam_pipelines.backup import targets
 from thatdam_pipelines.backup.manifest import list_snapshots, open_manifest, read_lines
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
-from thatdam_pipelines.errors import OfflineError, StoreError
+from thatdam_pipelines.errors import DamagedError, OfflineError, StoreError
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.media.claim import claim_paths
@@ -41,6 +42,38 @@ def disk(tmp_path: Path) -> BackupTarget:
 
 
 CLIPS = {"DCIM/100/A001.MOV": b"one" * 1000, "DCIM/100/A002.MOV": b"two" * 1000, "DCIM/100/A002.XML": b"<x/>"}
+
+
+@pytest.mark.parametrize("rotten", [targets.MARKER, targets.SPARE_MARKER])
+@pytest.mark.parametrize("missing", [True, False])
+def test_the_identity_of_a_target_is_mended_from_its_spare(
+    settings: Settings, tmp_path: Path, disk: BackupTarget, rotten: str, missing: bool
+) -> None:
+    fill(settings, tmp_path / "card", CLIPS)
+    with Library(settings) as library:
+        take_snapshot(library, disk)
+        path = Path(disk.url, rotten)
+        before = path.read_bytes()
+        path.unlink() if missing else path.write_bytes(b"rotten")
+        assert list_snapshots(open_target(settings, disk))
+        take_snapshot(library, disk)
+    assert path.read_bytes() == before
+
+
+def test_a_target_whose_identity_is_lost_twice_is_told_from_one_that_is_away(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    fill(settings, tmp_path / "card", CLIPS)
+    with Library(settings) as library:
+        take_snapshot(library, disk)
+        for name in (targets.MARKER, targets.SPARE_MARKER):
+            Path(disk.url, name).write_bytes(b"rotten")
+        with pytest.raises(DamagedError, match=r"so is its spare.*docs/backup\.md"):
+            take_snapshot(library, disk)
+        for name in (targets.MARKER, targets.SPARE_MARKER):
+            Path(disk.url, name).unlink()
+        with pytest.raises(DamagedError, match=r"snapshots are there.*docs/backup\.md"):
+            take_snapshot(library, disk)
 
 
 @pytest.mark.parametrize("few", [0, 100_000])

@@ -2,14 +2,15 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from thatdam_pipelines.backup.leases import Lease, leased
-from thatdam_pipelines.backup.manifest import FOLDER, SPARE, SnapshotName, list_snapshots, open_manifest, read_lines
+from thatdam_pipelines.backup.lost_snapshots import lost_snapshots, proven_manifest, set_aside
+from thatdam_pipelines.backup.manifest import FOLDER, SPARE, SnapshotName, list_snapshots, read_lines
 from thatdam_pipelines.backup.snapshot import library_id
 from thatdam_pipelines.backup.targets import Target, object_key
 from thatdam_pipelines.errors import ThatdamError
@@ -31,6 +32,7 @@ class PruneReport:
     Args:
         kept_last: Contents that no snapshot names and that stay: no other good copy of them is known.
         unfinished: Copies that were broken off and that nobody goes on with.
+        given_up: Snapshots whose manifests are lost, and that were given up as was wanted.
     """
 
     target: str
@@ -42,6 +44,7 @@ class PruneReport:
     elapsed_s: float
     dry_run: bool
     unfinished: int = 0
+    given_up: list[str] = field(default_factory=list)
     kept_last_contents: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,21 +52,33 @@ class PruneReport:
 
 
 def prune(
-    library: Library, target: Target, *, dry_run: bool = False, grace_s: float = GRACE_S, now: datetime | None = None
+    library: Library,
+    target: Target,
+    *,
+    dry_run: bool = False,
+    give_up: Collection[str] = (),
+    grace_s: float = GRACE_S,
+    now: datetime | None = None,
 ) -> PruneReport:
     """Remove what the target's retention does not keep of this library's snapshots, and what nothing names then.
 
     A content that any snapshot at the target names, of whichever library, stays; so does an original of which no
     other verified copy is known. Killed at any point it leaves snapshots whole: manifests go before contents.
 
+    Args:
+        give_up: Ids of snapshots whose manifest and spare are both lost: they count as removed, and what is left of the
+            manifests is kept aside.
+
     Raises:
         OfflineError: The target cannot be reached.
+        QueryError: What is to be given up is not lost, or this library does not know what was in it.
         StoreError: A snapshot is being taken, or may have begun while this process was stopped; or a manifest is lost,
             so that nobody knows what it names.
     """
     began = time.monotonic()
     with leased(target, "prune") as lease:
-        snapshots = list_snapshots(target)
+        lost = lost_snapshots(library, target, give_up)
+        snapshots = [name for name in list_snapshots(target) if name not in lost]
         own = [name for name in snapshots if name.library == library_id(library)[:8]]
         gone = [name for name in own if name not in kept_by(target.wanted.retention, own)]
         stay = [name for name in snapshots if name not in gone]
@@ -73,6 +88,7 @@ def prune(
             _look_for_unnamed(library, target, found, grace_s)
             objects, size = found.amount()
             if not dry_run:
+                set_aside(library, target, lease, lost)
                 _remove(library, target, lease, gone, found.doomed(), now or datetime.now(UTC))
         unfinished = target.place.clean(dry_run=dry_run)
     return PruneReport(
@@ -85,6 +101,7 @@ def prune(
         elapsed_s=time.monotonic() - began,
         dry_run=dry_run,
         unfinished=unfinished,
+        given_up=[name.snapshot_id for name in lost],
         kept_last_contents=found.first_last,
     )
 
@@ -118,7 +135,7 @@ class _Found:
 
     def read(self, table: Literal["named", "freed"], target: Target, snapshots: Sequence[SnapshotName]) -> None:
         for name in snapshots:
-            with open_manifest(target, name) as manifest:
+            with proven_manifest(target, name) as manifest:
                 rows = ((line.blake3, line.media_id) for line in read_lines(manifest))
                 self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)
 

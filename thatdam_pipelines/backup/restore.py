@@ -113,7 +113,7 @@ def restore(
     if to.exists() and not to.is_dir():
         raise StoreError(to, "it is no folder", "Name a folder, or one that is not there yet.")
     began = time.monotonic()
-    files = done = there = chosen = total = 0
+    files = written = there = chosen = total = passed = 0
     problems: list[dict[str, str]] = []
     missing: list[dict[str, str]] = []
     forecast = Forecast()
@@ -127,6 +127,9 @@ def restore(
         if not chosen:
             raise QueryError(name.snapshot_id, "nothing in it is of that name", "See `thatdam backup list SNAPSHOT`.")
         for line in filter(wanted, read_lines(manifest)):
+            if progress is not None:
+                progress(passed, total, line.path)
+            passed += line.size_bytes
             if line.missing:
                 missing.append({"path": line.path, "reason": line.missing})
                 continue
@@ -139,11 +142,11 @@ def restore(
                     if not dry_run:
                         _write(targets, line, path)
                     files += 1
-                    done += line.size_bytes
+                    written += line.size_bytes
             except (MediaError, StoreError) as error:
                 problems.append({"path": line.path, "reason": error.cause})
-            if progress is not None:
-                progress(done, total, path.name)
+        if progress is not None:
+            progress(passed, total, name.snapshot_id)
         if wanted.everything and not dry_run and not problems:
             finished.touch()
             _finish_home(to, database, read_lines(manifest))
@@ -152,7 +155,7 @@ def restore(
         target=targets[0].name,
         to=str(to),
         files=files,
-        bytes=done,
+        bytes=written,
         there=there,
         elapsed_s=time.monotonic() - began,
         dry_run=dry_run,

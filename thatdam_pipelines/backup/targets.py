@@ -1,5 +1,6 @@
 """Backup targets: where snapshots are kept, each known by an identity that it carries itself."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -16,12 +17,14 @@ from thatdam_pipelines.backup.keys import Key, read_key
 from thatdam_pipelines.backup.pace import Pace
 from thatdam_pipelines.backup.place import Place
 from thatdam_pipelines.backup.remote_place import RemotePlace
-from thatdam_pipelines.errors import DamagedError, OfflineError, SettingsError, StoreError
+from thatdam_pipelines.errors import DamagedError, OfflineError, SettingsError, StoreError, ThatdamError
 from thatdam_pipelines.library.checksum import Digest, Hasher
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.settings import BackupTarget, Settings
 
 MARKER = "thatdam-backup.json"
+SPARE_MARKER = "thatdam-backup.spare.json"
+"""The same once more: one damaged file must not make a target unknown."""
 FORMAT = 2
 """That of encrypted targets; others are 1."""
 
@@ -67,7 +70,7 @@ class Target:
         """
         found = _read_marker(self._root)
         if found is None:
-            raise _absent(self.place.url)
+            raise _absent(self._root)
         if found.target_id != self.target_id:
             raise _another(self.name, self.place.url, found.target_id)
 
@@ -122,7 +125,7 @@ def open_target(
 
     Args:
         ledger: Knows which identity belongs to the name; None: whatever is there will do.
-        create: Begin an empty folder that was never used as a target.
+        create: Begin an empty folder that was never used as a target, and mend the identity of one that was.
 
     Raises:
         OfflineError: It cannot be reached, or something else is there: an empty folder, another disk.
@@ -137,12 +140,14 @@ def open_target(
         _begin(root, key)
     found = _read_marker(root) if root.exists() else None
     if found is None:
-        raise _absent(root.url)
+        raise _absent(root)
     if known is not None and found.target_id != known:
         raise _another(wanted.name, root.url, found.target_id)
     _require_key(wanted, found, key)
     if known is None and ledger is not None:
         ledger.set_setting(setting, found.target_id)
+    if create:
+        _mend_marker(root)
     place = EncryptedPlace(root, key, settings.work_dir / "encrypted") if key is not None else root
     return Target(wanted, root, place, found.target_id)
 
@@ -200,21 +205,48 @@ def _begin(place: Place, key: Key | None) -> None:
     marker: dict[str, Any] = {"thatdam": "backup target", "format": 1, "target_id": secrets.token_hex(16)}
     if key is not None:
         marker |= {"format": FORMAT, "encrypted_for": key.public}
-    place.write(MARKER, json.dumps(marker | {"created_utc": datetime.now(UTC).isoformat()}, indent=2).encode())
+    text = json.dumps(marker | {"created_utc": datetime.now(UTC).isoformat()}, indent=2).encode()
+    for name in (SPARE_MARKER, MARKER):
+        place.write(name, text)
+
+
+def _mend_marker(place: Place) -> None:
+    """Have the spare say what the identity says, or the other way round where that is damaged or missing."""
+    texts = {name: _text_of(place, name) for name in (MARKER, SPARE_MARKER)}
+    whole = next(text for text in texts.values() if _is_whole(place, text))
+    for name, text in texts.items():
+        if text != whole:
+            place.write(name, whole)
 
 
 def _read_marker(place: Place) -> _Marker | None:
+    """What the target says of itself; its spare is asked where that is damaged or missing."""
+    text = _text_of(place, MARKER)
+    if not _is_whole(place, text):
+        text = _text_of(place, SPARE_MARKER) or text
+    return _parsed(place, text) if text else None
+
+
+def _text_of(place: Place, name: str) -> bytes:
     try:
-        text = b"".join(place.read(MARKER))
+        return b"".join(place.read(name))
     except FileNotFoundError:
-        return None
+        return b""
+
+
+def _is_whole(place: Place, text: bytes) -> bool:
+    with contextlib.suppress(DamagedError):
+        return bool(_parsed(place, text))
+    return False
+
+
+def _parsed(place: Place, text: bytes) -> _Marker:
     try:
         marker = json.loads(text)
         found, version = _Marker(str(marker["target_id"]), marker.get("encrypted_for")), int(marker["format"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{place.url}/{MARKER}", f"it is damaged ({error})", "Put its text back; see docs/backup.md."
-        ) from error
+        cause = f"the identity of the target is damaged, and so is its spare ({error})"
+        raise DamagedError(f"{place.url}/{MARKER}", cause, "Put its text back; see docs/backup.md.") from error
     if version > FORMAT:
         raise StoreError(place.url, "it was written by a newer thatdam", "Update thatdam.")
     return found
@@ -233,9 +265,12 @@ def _require_key(wanted: BackupTarget, marker: _Marker, key: Key | None) -> None
     raise SettingsError(f"backup target {wanted.name}", cause, next_step)
 
 
-def _absent(url: str) -> OfflineError:
+def _absent(place: Place) -> ThatdamError:
+    if place.exists() and any(place.list("snapshots")):
+        cause = "snapshots are there, but the identity of the target and its spare are lost"
+        return DamagedError(f"{place.url}/{MARKER}", cause, "Put its text back; see docs/backup.md.")
     cause = "the backup target is not there: no identity is found at its place"
-    return OfflineError(url, cause, "Mount its disk or start its server, then run it again.")
+    return OfflineError(place.url, cause, "Mount its disk or start its server, then run it again.")
 
 
 def _another(name: str, url: str, found: str) -> OfflineError:

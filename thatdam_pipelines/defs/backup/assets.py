@@ -10,6 +10,7 @@ from thatdam_pipelines.backup.audit import audit_target, drill
 from thatdam_pipelines.backup.prune import prune
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target
+from thatdam_pipelines.backup.turns import at_each
 from thatdam_pipelines.backup.verify import verify_originals
 from thatdam_pipelines.defs.backup.checks import (
     OF_AUDIT,
@@ -58,7 +59,7 @@ def backups(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library
         pruned = prune(library, open_target(library.settings, wanted, library.ledger))
         return report.as_dict() | {"removed": len(pruned.removed), "wrong": report.missing}
 
-    done, failed = _at_each(context, library, back_up)
+    done, failed = _work_at_each(context, library, back_up)
     missing = [f"{one['path']}: {one['reason']}" for row in done for one in row["missing"]]
     columns = ("target", "files", "bytes", "new_files", "new_bytes", "known_files", "verified", "removed", "elapsed_s")
     return dg.MaterializeResult(
@@ -73,7 +74,7 @@ def backup_audit(context: dg.AssetExecutionContext, library: dg.ResourceParam[Li
 
     What was read longest ago comes first. Originals that are as they were get a generation in their ASC MHL history.
     """
-    done, failed = _at_each(
+    done, failed = _work_at_each(
         context,
         library,
         lambda wanted, progress: audit_target(library, _opened(library, wanted), progress=progress).as_dict(),
@@ -102,7 +103,7 @@ def _originals(context: dg.AssetExecutionContext, library: Library) -> dict[str,
 @dg.asset(deps=["backups"], kinds={"file", "s3"}, check_specs=specs("restore_drill", OF_DRILL), **_SHARED)
 def restore_drill(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
     """A random sample of the newest snapshot at every target, and the database, restored and compared."""
-    done, failed = _at_each(
+    done, failed = _work_at_each(
         context, library, lambda wanted, progress: drill(library, _opened(library, wanted), progress=progress).as_dict()
     )
     return dg.MaterializeResult(
@@ -111,7 +112,7 @@ def restore_drill(context: dg.AssetExecutionContext, library: dg.ResourceParam[L
     )
 
 
-def _at_each(
+def _work_at_each(
     context: dg.AssetExecutionContext, library: Library, work: Callable[[BackupTarget, Progress], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """What ``work`` gives for each target of the settings, and in words where it failed.
@@ -124,12 +125,13 @@ def _at_each(
         raise dg.Failure("No backup target is set: see THATDAM_BACKUP_TARGETS.", allow_retries=False)
     done: list[dict[str, Any]] = []
     failed: list[str] = []
-    for wanted in targets:
-        try:
-            done.append(work(wanted, _logged(context, wanted.name)))
-        except ThatdamError as error:
-            context.log.error(f"{wanted.name}: {error}")
-            failed.append(f"{wanted.name}: {error}")
+    worked = at_each(library.settings, targets, lambda wanted: work(wanted, _logged(context, wanted.name)))
+    for wanted, outcome in worked:
+        if isinstance(outcome, ThatdamError):
+            context.log.error(f"{wanted.name}: {outcome}")
+            failed.append(f"{wanted.name}: {outcome}")
+        else:
+            done.append(outcome)
     if not done:
         raise dg.Failure("; ".join(failed))
     return done, failed
