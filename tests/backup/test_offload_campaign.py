@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from thatdam_pipelines.backup import offload_destination
+from thatdam_pipelines.backup import offload_destination, offload_part
 from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
 from thatdam_pipelines.library.checksum import Digest
 from thatdam_pipelines.samples.cards import contents, write_card
@@ -76,7 +76,7 @@ class Fault:
 
     def flipped_bit(self) -> None:
         self.left = self.bits.randint(1, 12)
-        real = offload_destination.read_back
+        real = offload_part.read_back
 
         def read_back(path: Path) -> Digest:
             if path.is_relative_to(self.target) and path.stat().st_size and self.strikes():
@@ -85,7 +85,7 @@ class Fault:
                 path.write_bytes(content)
             return real(path)
 
-        self.patch.setattr(offload_destination, "read_back", read_back)
+        self.patch.setattr(offload_part, "read_back", read_back)
 
     def interrupted(self) -> None:
         self.at_progress(self.raise_interrupt)

@@ -6,13 +6,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from thatdam_pipelines.backup import offload_destination
+from thatdam_pipelines.backup import offload_destination, offload_part
 from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
 from thatdam_pipelines.library.checksum import Digest
 from thatdam_pipelines.samples.cards import contents, put_files, write_card
@@ -183,7 +184,7 @@ def test_a_byte_flipped_between_write_and_read_back_is_found(
     seed: int, card: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bits = random.Random(seed)
-    real, flipped = offload_destination.read_back, []
+    real, flipped = offload_part.read_back, []
 
     def read_back(path: Path) -> Digest:
         if not flipped and path.is_relative_to(two[0]) and path.stat().st_size > 1000 and bits.random() < 0.3:
@@ -193,7 +194,7 @@ def test_a_byte_flipped_between_write_and_read_back_is_found(
             flipped.append(path)
         return real(path)
 
-    monkeypatch.setattr(offload_destination, "read_back", read_back)
+    monkeypatch.setattr(offload_part, "read_back", read_back)
     result = offload(card, two)
     assert flipped and not result.is_safe and whole(result, card) == [False, True]
     assert list(result.copies[0].failures.values()) == ["what the disk gives back is not what was read from the card"]
@@ -278,6 +279,137 @@ def test_destinations_on_one_disk_are_warned_of(card: Path, two: list[Path], dis
     disk(two[0])
     (warning,) = offload(card, two).warnings
     assert str(two[0]) not in warning
+
+
+class Share:
+    """The calls of the system on files of one destination, as of a share whose server can stall or go.
+
+    What is read of an open file comes from memory, as it may of a real one; everything else meets ``before``.
+    """
+
+    CALLS = ("open", "write", "fsync", "link", "stat", "lstat", "unlink", "mkdir", "utime")
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = str(root)
+        self.before: Callable[[str], None] = lambda name: None
+        for name in self.CALLS:
+            monkeypatch.setattr(os, name, self._meeting(name, getattr(os, name)))
+
+    def _meeting(self, name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            path = arguments[0]
+            if isinstance(path, int):
+                path = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 - may be no path
+            if os.fsdecode(path).startswith(self.root):  # type: ignore[arg-type]
+                self.before(name)
+            return real(*arguments, **options)
+
+        return call
+
+    def break_off(self, code: int) -> None:
+        def fail(_name: str) -> None:
+            raise OSError(code, os.strerror(code))
+
+        self.before = fail
+
+    def come_back(self) -> None:
+        self.before = lambda name: None
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT])
+def test_a_share_that_breaks_off_while_it_is_written_costs_only_itself_and_completes_when_it_is_back(
+    card: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(offload_destination, "_GROUP_FILES", 2)
+    share = Share(two[0], monkeypatch)
+    result = offload(card, two, on_progress=at_file(CLIP, lambda: share.break_off(code)))
+    assert not result.is_safe and whole(result, card) == [False, True]
+    assert os.strerror(code) in str(result.copies[0].failure) and not result.copies[0].records
+    share.come_back()
+    again = offload(card, two)
+    assert again.is_safe and whole(again, card) == [True, True] and again.copies[0].resumed
+
+
+def test_one_write_that_the_network_loses_is_told_of_and_made_good(
+    card: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = Share(two[0], monkeypatch)
+
+    def lose(name: str) -> None:
+        if name == "write":
+            share.come_back()
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def begin_to_lose() -> None:
+        share.before = lose
+
+    result = offload(card, two, on_progress=at_file(CLIP, begin_to_lose))
+    assert whole(result, card) == [False, True]
+    assert "not connected" in str(result.copies[0].failure)
+    assert whole(offload(card, two), card) == [True, True]
+
+
+def test_a_slow_destination_is_waited_for_and_the_reading_is_never_far_ahead_of_it(
+    tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = tmp_path / "A001"
+    write_card(card, clips=40, clip_bytes=50_000)
+    share, written, read = Share(two[0], monkeypatch), 0, 0
+    ahead: list[int] = []
+
+    def slowly(name: str) -> None:
+        nonlocal written
+        if name == "write":
+            time.sleep(0.01)
+            written += 1
+
+    def count(progress: Progress) -> None:
+        nonlocal read
+        read += bool(progress.file)
+        ahead.append(read // 2 - written)
+
+    share.before = slowly
+    result = offload(card, two, on_progress=count)
+    assert result.is_safe and whole(result, card) == [True, True]
+    assert written >= 40 and max(ahead) <= offload_destination.QUEUE_BLOCKS + 8
+
+
+def test_a_destination_that_stalls_is_waited_for(card: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    share, stalls = Share(two[0], monkeypatch), {"write", "fsync", "link", "lstat"}
+
+    def stall(name: str) -> None:
+        if name in stalls:
+            stalls.remove(name)
+            time.sleep(0.5)
+
+    share.before = stall
+    result = offload(card, two)
+    assert not stalls and result.is_safe and whole(result, card) == [True, True]
+
+
+def test_an_offload_whose_destination_stalls_can_be_ended_and_goes_on_later(
+    card: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offload_destination, "_LET_GO_S", 0.2)
+    share, stalled, goes_on = Share(two[0], monkeypatch), threading.Event(), threading.Event()
+
+    def stall(_name: str) -> None:
+        if threading.current_thread() is threading.main_thread():
+            return
+        if not stalled.is_set():
+            stalled.set()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        goes_on.wait(60)
+
+    share.before = stall
+    with pytest.raises(KeyboardInterrupt):
+        offload(card, two)
+    assert offload(card, two[1:]).is_safe
+    share.come_back()
+    goes_on.set()
+    (left,) = (thread for thread in threading.enumerate() if thread.name == f"offload to {two[0]}")
+    left.join(60)
+    assert not left.is_alive() and whole(offload(card, two), card) == [True, True]
 
 
 def test_a_disk_without_hard_links_gets_everything_and_overwrites_nothing(

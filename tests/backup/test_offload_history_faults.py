@@ -17,7 +17,7 @@ import ascmhl.utils
 import pytest
 from click.testing import CliRunner
 
-from thatdam_pipelines.backup import mhl, offload_destination
+from thatdam_pipelines.backup import mhl, offload_part
 from thatdam_pipelines.backup import offload as offloading
 from thatdam_pipelines.backup.offload import OffloadResult, Progress, offload
 from thatdam_pipelines.backup.offload_account import record_offload
@@ -72,7 +72,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def now(cls, tz: calendar.tzinfo | None = None) -> "Clock":
             return cls.fromtimestamp((calendar.datetime.now(calendar.UTC) + off).timestamp(), tz)
 
-    for module in (offloading, offload_destination, ascmhl.hashlist):
+    for module in (offloading, offload_part, ascmhl.hashlist):
         monkeypatch.setattr(module, "datetime", Clock)
     named = SimpleNamespace(datetime=Clock, timedelta=calendar.timedelta, timezone=calendar.timezone)
     monkeypatch.setattr(ascmhl.utils, "datetime", named)

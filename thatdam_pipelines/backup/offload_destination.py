@@ -9,16 +9,15 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from thatdam_pipelines.backup.mhl import is_chain
 from thatdam_pipelines.backup.offload_card import Card, CardFile
 from thatdam_pipelines.backup.offload_journal import Journal, Record, is_of_card
-from thatdam_pipelines.backup.offload_part import Part, Source, give_name
+from thatdam_pipelines.backup.offload_part import PARTS, Part, Source, now
 from thatdam_pipelines.errors import MediaError, OfflineError, StoreError, ThatdamError
 from thatdam_pipelines.library.checksum import read_back
-from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
+from thatdam_pipelines.library.files import fsync_dir
 from thatdam_pipelines.media.hash_lists import CHAIN, FOLDER
 
 QUEUE_BLOCKS = 16
@@ -29,8 +28,7 @@ REPORT_SUFFIX = ".offload"
 
 _GROUP_BYTES = 64 * 2**20
 _GROUP_FILES = 64
-_WRITEBACK_BYTES = 16 * 2**20
-_PART_PREFIX = ".thatdam-"
+_LET_GO_S = 5.0
 
 # What is wrong with one name or one file here, and not with the disk.
 _ONE_FILE = {errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ, errno.EFBIG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
@@ -58,6 +56,7 @@ class Destination:
         self._journal: Journal | None = None
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_BLOCKS)
         self._thread: threading.Thread | None = None
+        self._let_go = False
         self._part: Part | None = None
         self._group: list[Part] = []
 
@@ -171,10 +170,15 @@ class Destination:
             self.failure = self._reason(error)
 
     def close(self) -> None:
-        """Let go of the destination. What is not verified by now is dropped."""
+        """Let go of the destination. What is not verified by now is dropped; a disk that stalls is not waited for."""
         if self._thread is not None and self._thread.is_alive():
             self.fail(StoreError(self.root, "the offload was interrupted", "Run it again."))
-            self.finish(lambda: None)
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=_LET_GO_S)
+            self._thread.join(_LET_GO_S)
+            if self._thread.is_alive():
+                self._let_go = True
+                return
         if self._journal is not None:
             self._journal.close()
 
@@ -195,7 +199,9 @@ class Destination:
                     self._commit()
         finally:
             for part in [*self._group, *([self._part] if self._part else [])]:
-                self._discard(part)
+                part.discard()
+            if self._let_go and self._journal is not None:
+                self._journal.close()
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
@@ -224,7 +230,7 @@ class Destination:
                 self.name = found.name.removesuffix(REPORT_SUFFIX)
                 self.resumed = True
                 self.folder.mkdir(exist_ok=True)
-                for leftover in self.folder.rglob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
+                for leftover in self.folder.rglob(PARTS):
                     leftover.unlink()
                 return
         self.name = self._free_name(name)
@@ -273,25 +279,15 @@ class Destination:
         return (found.st_size, found.st_mtime_ns) == (record.size_bytes, record.copy_mtime_ns)
 
     def _begin_part(self, file: CardFile) -> None:
-        token = hashlib.blake2b(os.fsencode(file.path), digest_size=8).hexdigest()
-        path = (self.folder / file.path).with_name(f"{_PART_PREFIX}{token}{PART_SUFFIX}")
         with self._one_file(file):
-            path.unlink(missing_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-            self._part = Part(file, path, descriptor)
+            self._part = Part.begin(self.folder, file)
 
     def _write(self, block: bytes) -> None:
         part = self._part
         if part is None:
             return
         with self._one_file(part.file):
-            left = memoryview(block)
-            while left:
-                left = left[os.write(part.descriptor, left) :]
-            before, part.written = part.written, part.written + len(block)
-            if before // _WRITEBACK_BYTES != part.written // _WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
-                # The disk begins to write now, and not only when the file ends.
-                os.posix_fadvise(part.descriptor, 0, part.written, os.POSIX_FADV_DONTNEED)
+            part.write(block)
             self.done_bytes += len(block)
 
     def _end_part(self, source: Source) -> None:
@@ -307,14 +303,13 @@ class Destination:
         part, self._part = self._part, None
         if part is not None:
             self.done_bytes -= part.written
-            self._discard(part)
+            part.discard()
 
     def _commit(self) -> None:
         """Make the group durable: all to the disk, each read back, named, and recorded."""
         group, records = list(self._group), []
         for part in group:
-            os.utime(part.descriptor, ns=(part.file.mtime_ns, part.file.mtime_ns))
-            os.fsync(part.descriptor)
+            part.to_disk()
         for part in group:
             if (record := self._verified(part)) is not None:
                 records.append(record)
@@ -325,40 +320,17 @@ class Destination:
         if records and self._journal is not None:
             self._journal.add(records)
         for part in group:
-            self._discard(part)
+            part.discard()
         self._group.clear()
 
     def _verified(self, part: Part) -> Record | None:
         """The record of a part that reads back as what the card has and got its name; else None, with the reason."""
-        source, target = part.source, self.folder / part.file.path
-        if source is None:
-            return None
         try:
-            written = read_back(part.path)
-            if written != source.digest:
-                raise StoreError(
-                    target, "what the disk gives back is not what was read from the card", "Check the disk."
-                )
-            if not give_name(part.path, target) and read_back(target) != source.digest:
-                raise StoreError(target, "another content stands under its name there", "Nothing was overwritten.")
-            os.utime(target, ns=(part.file.mtime_ns, part.file.mtime_ns))
-            found = target.lstat()
+            return part.verified(self.folder / part.file.path)
         except (MediaError, StoreError) as error:
             self.require_there()
             self.failures[part.file.path] = error.cause
             return None
-        return Record(
-            part.file.path,
-            part.file.size_bytes,
-            part.file.mtime_ns,
-            found.st_mtime_ns,
-            source.digest.blake3,
-            source.digest.xxh128,
-            source.edges,
-            _now(),
-            source.hashes,
-            source.history,
-        )
 
     def _compare(self, file: CardFile, source: Source) -> None:
         record = self.records[file.path]
@@ -375,8 +347,8 @@ class Destination:
         if not same:
             self._refute(file, "its copy does not equal the card any more")
         elif self._journal is not None:
-            now = replace(record, verified_at=_now(), hashes=source.hashes, history=source.history)
-            self._journal.add([now])
+            proven = replace(record, verified_at=now(), hashes=source.hashes, history=source.history)
+            self._journal.add([proven])
             self.earlier -= {file.path}
         self.done_bytes += 2 * file.size_bytes
 
@@ -399,12 +371,6 @@ class Destination:
             self.failures[file.path] = f"it cannot be written there ({error.strerror})"
             self._drop_part()
 
-    def _discard(self, part: Part) -> None:
-        with contextlib.suppress(OSError):
-            os.close(part.descriptor)
-        with contextlib.suppress(OSError):
-            part.path.unlink(missing_ok=True)
-
 
 def _identity(root: Path) -> tuple[int, int]:
     found = root.stat()
@@ -414,7 +380,3 @@ def _identity(root: Path) -> tuple[int, int]:
 def _state(records: list[Record]) -> str:
     lines = sorted(f"{record.path}\0{record.blake3}\0{record.verified_at}\0" for record in records)
     return hashlib.blake2b("".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 import threading
@@ -28,11 +27,11 @@ from thatdam_pipelines.library.checksum import (
     require,
     unreadable,
 )
-from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir, replacing
+from thatdam_pipelines.library.disk_identity import DiskIdentity, locked, unwritable
+from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
 from thatdam_pipelines.settings import Settings
 
 ORIGINAL_MODE = 0o444
-MARKER = ".thatdam-store"
 _PART_PREFIX = ".thatdam-"
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
@@ -43,13 +42,12 @@ class Disk:
     def __init__(self, root: Path, settings: Settings) -> None:
         self.root = root.expanduser().absolute()
         self._reserve_bytes = settings.disk_reserve_bytes
-        self._witness = settings.home / f"store-{blake3(os.fsencode(self.root)).hexdigest()[:8]}.id"
+        self._identity = DiskIdentity(self.root, settings.home)
         self._unsynced: set[Path] = set()
         # Folders whose folders are on the disk: they need not be synced for each file below them.
         self._lasting: set[Path] = set()
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._mounted = False
 
     def path(self, key: str) -> Path:
         return self.root / key
@@ -58,7 +56,7 @@ class Disk:
         return str(self.path(key))
 
     def put(self, source: Path, key: str, move: bool, expected: str | None, observer: Observer | None) -> Digest:
-        self._require_mounted()
+        self._identity.require()
         target = self.path(key)
         if os.path.lexists(target):
             return self._same_content(source, target, move, expected, observer)
@@ -83,7 +81,7 @@ class Disk:
             except OSError as error:
                 with self._lock:
                     self._unsynced |= {folder for folder in folders if folder.is_dir()}
-                raise _unwritable(folder, error) from error
+                raise unwritable(folder, error) from error
             self._lasting |= above
 
     @contextmanager
@@ -134,7 +132,7 @@ class Disk:
         shutil.move(self._existing(key), aside)
 
     def publish_dir(self, folder: Path, key: str) -> None:
-        self._require_mounted()
+        self._identity.require()
         target = self.path(key)
         try:
             if not target.is_dir():
@@ -142,28 +140,28 @@ class Disk:
                 self._rename_dir(folder, target)
             shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
-            raise _unwritable(target, error) from error
+            raise unwritable(target, error) from error
 
     def is_published(self, key: str) -> bool:
         return self.path(key).is_dir()
 
     def is_new(self) -> bool:
-        return not self._witness.exists()
+        return self._identity.is_new()
 
     def is_online(self) -> bool:
         try:
-            self._require_mounted()
+            self._identity.require()
         except (OfflineError, StoreError):
             return False
         return True
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[None]:
-        self._require_mounted()
+        self._identity.require()
         folder = self.path(key)
         self._make_folder(folder)
         try:
-            with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 for leftover in folder.rglob(f"{_PART_PREFIX}*{PART_SUFFIX}"):
                     leftover.unlink()
                 try:
@@ -243,7 +241,7 @@ class Disk:
         except OSError as error:
             if error.errno == errno.EXDEV or error.errno in _NO_HARD_LINKS:
                 return False
-            raise _unwritable(target, error) from error
+            raise unwritable(target, error) from error
         return True
 
     def _rename(self, part: Path, target: Path) -> None:
@@ -287,44 +285,9 @@ class Disk:
     def _existing(self, key: str) -> Path:
         path = self.path(key)
         if not os.path.lexists(path):
-            self._require_mounted()
+            self._identity.require()
             raise StoreError(path, "it is missing from the media store", "Restore it from a backup.")
         return path
-
-    def _require_mounted(self) -> None:
-        """Tell the store from the empty folder that is left where its disk was.
-
-        The store's folder carries an id, and the home remembers which id belongs there.
-        """
-        marker = self.root / MARKER
-        if self._mounted and marker.exists():
-            return
-        known = self._witness.read_text() if self._witness.exists() else None
-        try:
-            if known is None:
-                self._adopt(marker)
-            elif not marker.exists() or marker.read_text() != known:
-                raise OfflineError(
-                    self.root,
-                    "the media store is not there",
-                    f"Mount its disk, then try again. To begin an empty store here, remove {self._witness}.",
-                )
-        except OSError as error:
-            raise _unwritable(self.root, error) from error
-        self._mounted = True
-
-    def _adopt(self, marker: Path) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        for folder in self.root.parents:
-            with contextlib.suppress(PermissionError):
-                fsync_dir(folder)
-        # It may be a store already, and other processes may be opening it for the first time too.
-        with _locked(self.root, fcntl.LOCK_EX):
-            if not marker.exists():
-                with replacing(marker) as part:
-                    part.write_text(secrets.token_hex(8))
-            with replacing(self._witness) as part:
-                part.write_text(marker.read_text())
 
     def _require_space(self, source: Path) -> None:
         try:
@@ -347,7 +310,7 @@ class Disk:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise _unwritable(folder, error) from error
+                raise unwritable(folder, error) from error
             self._lasting.difference_update(folder.parents)
 
     def _rename_dir(self, folder: Path, target: Path) -> None:
@@ -388,22 +351,6 @@ def _part_name(name: str) -> str:
     return f"{_PART_PREFIX}{token}.{os.getpid()}.{threading.get_ident()}{PART_SUFFIX}"
 
 
-@contextmanager
-def _locked(folder: Path, kind: int) -> Iterator[None]:
-    """Hold a lock on a folder. The kernel lets go of it when the process dies, however it dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, kind)
-        except OSError as error:
-            # Some network disks have no locks.
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _remove_empty(top: Path) -> None:
     for folder, _, _ in os.walk(top, topdown=False):
         with contextlib.suppress(OSError):
@@ -436,9 +383,3 @@ def _occupied(target: Path) -> OverwriteError:
 
 def _damaged(path: Path, cause: str) -> StoreError:
     return StoreError(path, cause, "Check the media disk (cable, SMART, memory), then run it again.")
-
-
-def _unwritable(target: Path, error: OSError) -> StoreError:
-    return StoreError(
-        target, f"it cannot be written ({error.strerror})", "Check the disk and its free space, then run it again."
-    )
