@@ -87,8 +87,11 @@ class Card:
 
     def listing(self) -> str:
         """A hash of all paths, sizes and modification times."""
-        lines = (f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0" for file in self.files)
-        return blake3("".join(lines).encode(errors="surrogateescape")).hexdigest()[:32]
+        hasher = blake3()
+        for file in self.files:
+            line = f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0"
+            hasher.update(line.encode(errors="surrogateescape"))
+        return hasher.hexdigest()[:32]
 
 
 def read_card(root: Path) -> Card:

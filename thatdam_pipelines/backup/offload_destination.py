@@ -378,5 +378,8 @@ def _identity(root: Path) -> tuple[int, int]:
 
 
 def _state(records: list[Record]) -> str:
-    lines = sorted(f"{record.path}\0{record.blake3}\0{record.verified_at}\0" for record in records)
-    return hashlib.blake2b("".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    hasher = hashlib.blake2b(digest_size=16)
+    for record in sorted(records, key=lambda record: record.path):
+        line = f"{record.path}\0{record.blake3}\0{record.verified_at}\0"
+        hasher.update(line.encode(errors="surrogateescape"))
+    return hasher.hexdigest()
