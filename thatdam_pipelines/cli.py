@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from thatdam_pipelines.album_command import album_app
 from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.curation_command import describe, rate, state
-from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError, WorkflowError
 from thatdam_pipelines.models_command import models_app
 from thatdam_pipelines.related_command import related
 from thatdam_pipelines.search_command import explain, search, sql
@@ -28,6 +28,7 @@ from thatdam_pipelines.tag_command import tag_app
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
 from thatdam_pipelines.toolbox_command import add_toolbox
 from thatdam_pipelines.users_command import users_app
+from thatdam_pipelines.workflow_command import workflow_app
 from thatdam_pipelines.xmp_command import xmp_app
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ app.add_typer(tag_app, name="tag")
 app.add_typer(album_app, name="album")
 app.add_typer(xmp_app, name="xmp")
 add_toolbox(app)
+app.add_typer(workflow_app, name="workflow")
 for command in (search, related, sql, explain, rate, state, describe, verify):
     app.command()(command)
 
@@ -68,7 +70,7 @@ def main() -> None:
     """Run the command line; errors people can act on end as one line and an exit code."""
     try:
         app()
-    except (SettingsError, QueryError, CurationError) as error:
+    except (SettingsError, QueryError, CurationError, WorkflowError) as error:
         err.print(f"[red]error[/red] {escape(str(error))}", highlight=False)
         sys.exit(2)
     except ValidationError as error:

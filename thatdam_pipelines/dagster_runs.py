@@ -1,5 +1,6 @@
 """Runs of the platform that is up: asked for over Dagster's own API, and told of from its storage."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,13 +69,22 @@ class DagsterRuns:
     ) -> None:
         self._open.close()
 
-    def launch(self, job: str, *, batch_id: str | None = None, retry: bool = False, request: str | None = None) -> str:
+    def launch(
+        self,
+        job: str,
+        *,
+        batch_id: str | None = None,
+        retry: bool = False,
+        request: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
         """Ask the Dagster that is up for a run; its id.
 
         Args:
             batch_id: Partition it is of.
             retry: Files that failed are tried again.
             request: Key of the request: a run that was made with it is named instead of made again.
+            tags: Further tags of the run.
 
         Raises:
             OfflineError: Dagster does not answer.
@@ -86,10 +96,11 @@ class DagsterRuns:
             made = self._instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: request}), limit=1)
             if made:
                 return made[0].run_id
-        tags = {RETRY_TAG: "true"} if retry else {}
-        tags |= {PARTITION_NAME_TAG: batch_id} if batch_id else {}
-        tags |= {REQUEST_TAG: request} if request else {}
-        said = self._asked(_LAUNCH, job=job, tags=[{"key": key, "value": value} for key, value in tags.items()])
+        told = {RETRY_TAG: "true"} if retry else {}
+        told |= {PARTITION_NAME_TAG: batch_id} if batch_id else {}
+        told |= {REQUEST_TAG: request} if request else {}
+        told |= tags or {}
+        said = self._asked(_LAUNCH, job=job, tags=[{"key": key, "value": value} for key, value in told.items()])
         answer = said["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             raise QueryError(job, f"Dagster refuses it ({answer.get('message', answer['__typename'])})", "See its log.")

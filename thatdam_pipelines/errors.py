@@ -1,5 +1,8 @@
 """The errors people see: each names the thing, the cause and the next step."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class ThatdamError(Exception):
     """Something a person can act on.
@@ -99,3 +102,42 @@ class UnknownUploadError(UploadError):
 
 class ForeignPathError(ThatdamError):
     """A path leads to where a request may not."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at one place of a workflow's text.
+
+    Args:
+        line: From 1.
+        column: From 1.
+        where: The step, by number and action, or ''.
+    """
+
+    line: int
+    column: int
+    where: str
+    cause: str
+    next_step: str
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        return f"line {self.line}, column {self.column}: {where}{self.cause}. {self.next_step}"
+
+
+class WorkflowError(ThatdamError):
+    """A workflow cannot be run as it is written: nothing of it was done.
+
+    Args:
+        subject: Its file, or what it is called.
+        problems: All that is wrong, at least one.
+    """
+
+    def __init__(self, subject: object, problems: Sequence[Problem]) -> None:
+        first, *more = problems
+        super().__init__(subject, "; ".join(str(one) for one in problems), first.next_step)
+        self.problems = [first, *more]
+        self.args = ("\n".join(f"{subject}: {one}" for one in problems),)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.subject, self.problems)

@@ -21,7 +21,7 @@ from thatdam_pipelines.settings import Settings
 OnProgress = Callable[[str, int, int], None]
 """Called with (what is being done, files done, files to do)."""
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _WAITING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED]
 _WORKING = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
@@ -72,7 +72,7 @@ def run_batches(
         result = platform.resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=batch_id,
-            run_config=_QUIET,
+            run_config=QUIET,
             # From its very first event on: a run that dies before its resources are there must be known as dead too.
             tags=worker_tag() | ({RETRY_TAG: "true"} if retry else {}),
             resources={

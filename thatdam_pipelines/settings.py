@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -77,6 +78,37 @@ class BackupTarget(BaseModel):
         return value.expanduser().absolute() if value is not None else None
 
 
+class WorkflowSchedule(BaseModel):
+    """A workflow that is run again and again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]{1,60}$", description="What it is called; in Dagster workflow_<name>.")
+    file: Path = Field(description="The workflow, which is read anew each time. Relative: of the home folder.")
+    cron: str = Field(description="When: minute, hour, day of the month, month, day of the week.")
+    timezone: str = Field("UTC", description="Time zone of cron, as Europe/Berlin.")
+    variables: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="Values of the workflow's variables, by name."
+    )
+    running: bool = Field(True, description="Whether it runs until somebody switches it off in Dagster's UI.")
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        if len(value.split()) != 5:
+            raise ValueError("a schedule has five fields, as in 30 3 * * *")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+            raise ValueError(f"there is no time zone {value!r}") from error
+        return value
+
+
 class Settings(BaseSettings):
     """Settings of one installation. Each can be given as ``THATDAM_<NAME>`` in the environment or in ``.env``."""
 
@@ -95,6 +127,13 @@ class Settings(BaseSettings):
     dagster_home: Path | None = Field(None, description="Dagster's own storage. Default: home/dagster.")
     capture: Path | None = Field(
         None, description="Where the recorder commits, and where recordings are taken from. Default: home/capture."
+    )
+
+    workflows: Path | None = Field(
+        None, description="Folder whose workflow files are run as they come. Default: home/workflows."
+    )
+    workflow_schedules: list[WorkflowSchedule] = Field(
+        default_factory=list, description="Workflows that are run on a schedule, as a JSON list of objects."
     )
 
     s3_endpoint: str | None = Field(None, description="S3 endpoint URL, for MinIO and other S3 servers.")
@@ -183,7 +222,7 @@ class Settings(BaseSettings):
     capture_port: int = Field(9000, ge=1, le=65535, description="Port of the recorder that `thatdam up` runs.")
 
     @field_validator(
-        "home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home", "capture", "vocabulary"
+        "home", "incoming", "tables", "vectors", "text", "catalog", "dagster_home", "capture", "vocabulary", "workflows"
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -195,6 +234,14 @@ class Settings(BaseSettings):
         names = [target.name for target in value]
         if twice := {name for name in names if names.count(name) > 1 or name == "library"}:
             raise ValueError(f"each target needs a name of its own, other than library: {sorted(twice)}")
+        return value
+
+    @field_validator("workflow_schedules")
+    @classmethod
+    def _scheduled_once(cls, value: list[WorkflowSchedule]) -> list[WorkflowSchedule]:
+        names = [schedule.name for schedule in value]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"each schedule needs a name of its own: {sorted(twice)}")
         return value
 
     @field_validator("home")
@@ -258,6 +305,10 @@ class Settings(BaseSettings):
     @property
     def capture_dir(self) -> Path:
         return self.capture or self.home / "capture"
+
+    @property
+    def workflows_dir(self) -> Path:
+        return self.workflows or self.home / "workflows"
 
     @property
     def web_address(self) -> str:

@@ -162,11 +162,18 @@ JOBS = {
     "audit_backups": ({"backup_audit"}, "backup"),
     "offload_card": ({"offloads"}, "backup"),
     "drill_restore": ({"restore_drill"}, "backup"),
+    "workflow": ({"workflow_steps", "workflow_step"}, "workflow"),
     "maintenance": ({"trim_log", "compact_tables"}, "maintenance"),
 }
 
 # name: seconds between ticks
-SENSORS = {"incoming_sensor": 5, "capture_sensor": 5, "understand_automation": 15, "catalog_automation": 30}
+SENSORS = {
+    "incoming_sensor": 5,
+    "capture_sensor": 5,
+    "workflow_sensor": 10,
+    "understand_automation": 15,
+    "catalog_automation": 30,
+}
 
 SCHEDULES = {
     "maintenance_daily": ("maintenance", "30 3 * * *"),

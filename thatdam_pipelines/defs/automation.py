@@ -8,6 +8,8 @@ from dagster import AutomationCondition
 HEAVY_TAGS = {"weight": "heavy", "dagster/priority": "-10"}
 LIGHT_TAGS = {"weight": "light", "dagster/priority": "10"}
 CATALOG_TAGS = {"weight": "catalog", "dagster/priority": "0"}
+# A run whose process died begins anew: steps that ended are found ended.
+WORKFLOW_TAGS = {"weight": "workflow", "dagster/priority": "0", "dagster/retry_strategy": "ALL_STEPS"}
 BACKUP_TAGS = {"weight": "backup", "dagster/priority": "-5"}
 MAINTENANCE_TAGS = {"weight": "maintenance", "dagster/priority": "-20"}
 

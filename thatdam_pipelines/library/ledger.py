@@ -29,6 +29,7 @@ from thatdam_pipelines.library.offloads import Offloads
 from thatdam_pipelines.library.requests import Requests
 from thatdam_pipelines.library.vocabulary import Vocabulary
 from thatdam_pipelines.library.watched import Watched
+from thatdam_pipelines.library.workflows import Workflows
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Ledger(Arrivals):
         self.accounts = Accounts(engine, writer, insert)
         self.requests = Requests(engine, writer, insert)
         self.watched = Watched(engine, writer, insert)
+        self.workflows = Workflows(engine, writer, insert)
 
     def close(self) -> None:
         """End the connections."""

@@ -26,6 +26,7 @@ from thatdam_pipelines.web import (
     status,
     status_socket,
     uploads,
+    workflows,
 )
 from thatdam_pipelines.web.context import Context
 from thatdam_pipelines.web.guard import Guard
@@ -35,7 +36,7 @@ from thatdam_pipelines.web.problems import install_problems
 
 STATIC = Path(__file__).parent / "static"
 SUBJECTS = (
-    *(status, login, search, media, curation, derivatives, batches, jobs, uploads, events, sql, pages),
+    *(status, login, search, media, curation, derivatives, batches, jobs, workflows, uploads, events, sql, pages),
     *(plain, plain_work, status_socket),
 )
 ROUTERS = tuple(subject.router for subject in SUBJECTS)

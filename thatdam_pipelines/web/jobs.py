@@ -1,18 +1,17 @@
 """What starts work, and how far it is: every job is a run in Dagster, so it outlives this server."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from thatdam_pipelines.errors import ForeignPathError, SettingsError
+from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.watched import folder_above
+from thatdam_pipelines.library.reach import below_watched
 from thatdam_pipelines.media.claim import claim_paths
-from thatdam_pipelines.settings import WatchedFolder
 from thatdam_pipelines.web.access import Caller
 from thatdam_pipelines.web.batches import BatchId
 from thatdam_pipelines.web.context import Asking, Context, Shared
@@ -116,13 +115,25 @@ def back_up(shared: Shared, caller: Asking, key: RequestKey = None) -> Started:
 
 
 def start(
-    shared: Context, caller: Caller, job: str, key: str | None, *, batch_id: str | None = None, retry: bool = False
+    shared: Context,
+    caller: Caller,
+    job: str,
+    key: str | None,
+    *,
+    batch_id: str | None = None,
+    retry: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Started:
     """Ask for a run, once for each key of a caller."""
     # Not by the job: which one a retry needs changes while the batch goes on.
-    request = key and hashlib.sha256(f"{caller.name}\0{batch_id or job}\0{key}".encode()).hexdigest()
+    request = key and request_of(caller, batch_id or job, key)
     with shared.starting:
-        return Started(job_id=shared.runs.launch(job, batch_id=batch_id, retry=retry, request=request))
+        return Started(job_id=shared.runs.launch(job, batch_id=batch_id, retry=retry, request=request, tags=tags))
+
+
+def request_of(caller: Caller, what: str, key: str) -> str:
+    """What tells the request of a caller for something from every other: 64 hex digits."""
+    return hashlib.sha256(f"{caller.name}\0{what}\0{key}".encode()).hexdigest()
 
 
 def take(library: Library, path: str, album: str | None = None) -> list[str]:
@@ -134,46 +145,3 @@ def take(library: Library, path: str, album: str | None = None) -> list[str]:
     """
     real, folder = below_watched(library, path)
     return claim_paths(library, [real], folder.mode, album or folder.album, folder.category)
-
-
-def below_watched(library: Library, path: str) -> tuple[FilePath, WatchedFolder]:
-    """A path of a client with links followed, and the watched folder above it: nothing else is ever opened.
-
-    Raises:
-        ForeignPathError: It leads elsewhere.
-    """
-    real = _followed(path)
-    folder = folder_above(library.watched_folders, real)
-    if folder is None:
-        raise _foreign(path)
-    return real, folder
-
-
-def folder_allowed(library: Library, path: str) -> FilePath:
-    """A folder that a client may have watched, with links followed: below a watched one, or one of the settings'.
-
-    Raises:
-        ForeignPathError: It leads elsewhere.
-    """
-    real = _followed(path)
-    if any(real.is_relative_to(folder.resolve()) for folder in library.settings.web_folders):
-        return real
-    return below_watched(library, path)[0]
-
-
-def _followed(path: str) -> FilePath:
-    given = FilePath(path)
-    if not given.is_absolute() or "\0" in path:
-        raise _foreign(path)
-    try:
-        real = given.resolve()
-        # No name in it is longer than the disk allows.
-        real.exists()
-    except (OSError, RuntimeError):
-        raise _foreign(path) from None
-    return real
-
-
-def _foreign(path: str) -> ForeignPathError:
-    next_step = "Put it into the incoming folder, or `thatdam paths add` its folder."
-    return ForeignPathError(path, "it is not at or below a watched folder", next_step)

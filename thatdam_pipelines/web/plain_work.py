@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from thatdam_pipelines.library.reach import below_watched, folder_allowed
 from thatdam_pipelines.settings import IngestMode, WatchedFolder
 from thatdam_pipelines.toolbox.album_sync import Category, claim_album
 from thatdam_pipelines.toolbox.folders import add_folder, remove_folder
@@ -70,7 +71,7 @@ class Folder(BaseModel):
 @router.post("/sync_album", status_code=202, responses=problems(400, 403, 413, 422, 503))
 def sync_album(shared: Shared, body: SyncRequest) -> SyncStarted:
     """Take what is new below a folder into an album, without doubles."""
-    real, _ = jobs.below_watched(shared.library, body.root)
+    real, _ = below_watched(shared.library, body.root)
     claimed = claim_album(shared.library, real, body.album, body.category, copy=body.copy_files)
     return SyncStarted.model_validate(vars(claimed))
 
@@ -83,7 +84,7 @@ def make_batch(shared: Shared, body: BatchRequest) -> jobs.Claimed:
         raise Refusal(422, "invalid", "no folder and no paths are named", "Send {folder} or {paths}.")
     # All of them are looked at before any is taken.
     for path in paths:
-        jobs.below_watched(shared.library, path)
+        below_watched(shared.library, path)
     batches = [batch for path in paths for batch in jobs.take(shared.library, path, body.name)]
     return jobs.Claimed(batches=list(dict.fromkeys(batches)))
 
@@ -91,7 +92,7 @@ def make_batch(shared: Shared, body: BatchRequest) -> jobs.Claimed:
 @router.post("/paths", status_code=201, responses=problems(400, 403, 413, 422))
 def watch_folder(shared: Shared, caller: Asking, body: NewFolder) -> Folder:
     """Watch a folder from now on; of one that was added before, mode, album and the rest change."""
-    real = jobs.folder_allowed(shared.library, body.path)
+    real = folder_allowed(shared.library, body.path)
     folder = WatchedFolder(**{**body.model_dump(), "path": real})
     return Folder.model_validate(add_folder(shared.library, folder, caller.name).model_dump(mode="json"))
 
@@ -99,4 +100,4 @@ def watch_folder(shared: Shared, caller: Asking, body: NewFolder) -> Folder:
 @router.delete("/paths", status_code=204, responses=problems(400, 403, 422))
 def forget_folder(shared: Shared, path: Annotated[str, Query(min_length=1, max_length=4096)]) -> None:
     """Watch a folder no more; what came from it stays in the library."""
-    remove_folder(shared.library, jobs.folder_allowed(shared.library, path))
+    remove_folder(shared.library, folder_allowed(shared.library, path))

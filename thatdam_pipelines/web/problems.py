@@ -29,6 +29,7 @@ from thatdam_pipelines.errors import (
     UnknownMediaError,
     UnknownUploadError,
     UploadError,
+    WorkflowError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -46,6 +47,7 @@ STATUS_OF: dict[type[ThatdamError], int] = {
     UploadError: 409,
     UnknownUploadError: 404,
     ForeignPathError: 403,
+    WorkflowError: 422,
     ModelError: 503,
     OfflineError: 503,
 }
@@ -131,7 +133,8 @@ def _thatdam_error(request: Request, error: ThatdamError) -> Response:
     if status == 500:
         return _fault(request, error)
     name = type(error).__name__.removesuffix("Error").lower()
-    return Refusal(status, name, f"{error.subject}: {error.cause}", error.next_step).response()
+    refusal = Refusal(status, name, f"{error.subject}: {error.cause}", error.next_step)
+    return refusal.response([str(one) for one in error.problems] if isinstance(error, WorkflowError) else None)
 
 
 def _database_error(request: Request, error: Exception) -> Response:

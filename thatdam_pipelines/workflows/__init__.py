@@ -1,0 +1,1 @@
+"""JSON workflows: read and checked, run step by step, each action declared once."""

@@ -1,0 +1,177 @@
+"""Actions that back the library up, prove what is kept, and bring it back."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from thatdam_pipelines.backup.audit import audit_target, drill
+from thatdam_pipelines.backup.contents import originals
+from thatdam_pipelines.backup.prune import prune
+from thatdam_pipelines.backup.snapshot import take_snapshot
+from thatdam_pipelines.backup.targets import Target, open_target, target_named
+from thatdam_pipelines.backup.verify import verify_originals
+from thatdam_pipelines.errors import OfflineError, SettingsError, ThatdamError
+from thatdam_pipelines.library.accounts import Role
+from thatdam_pipelines.settings import BackupTarget
+from thatdam_pipelines.workflows.action import Action, Desk, Outcome, WritePath, named
+
+
+class Keeping(Action):
+    """An action on the backup targets of the settings."""
+
+    role: ClassVar[Role] = "admin"
+
+    target: list[str] = Field([], description="Only these targets of the settings; all, when none is named.")
+
+    def targets(self, desk: Desk) -> list[BackupTarget]:
+        """The targets that are meant.
+
+        Raises:
+            SettingsError: There is none.
+        """
+        known = desk.settings.backup_targets
+        if found := [target_named(desk.settings, name) for name in self.target] or known:
+            return found
+        raise SettingsError("THATDAM_BACKUP_TARGETS", "no backup target is set", "See docs/backup.md.")
+
+    def would(self, desk: Desk) -> str:
+        return f"do {self.action} at {named([target.name for target in self.targets(desk)])}"
+
+    def at_each(self, desk: Desk, work: Callable[[BackupTarget], dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+        """What the work gives at each target, and what is wrong; one that fails keeps no other from its own."""
+        reports = []
+        for wanted in self.targets(desk):
+            try:
+                reports.append(work(wanted))
+            except ThatdamError as error:
+                reports.append({"target": wanted.name, "error": str(error)})
+        return reports, "; ".join(f"{report['target']}: {why}" for report in reports if (why := _wrong(report)))
+
+
+class Backup(Keeping):
+    """Takes a snapshot: what is new is copied and read back, what is there is not copied again."""
+
+    action: Literal["backup"]
+    backup_root: WritePath | None = Field(None, description="Folder to back up to, in place of the settings' targets.")
+    dry_run: bool = Field(False, description="Count what would be copied; copy nothing.")
+
+    def run(self, desk: Desk) -> Outcome:
+        work = self._counted if self.dry_run else self._taken
+        reports, wrong = self.at_each(desk, lambda wanted: work(desk, wanted))
+        told = [report for report in reports if "error" not in report]
+        dest = [target.url for target in self.targets(desk)]
+        return Outcome(
+            {
+                "copied": sum(report["new_files"] for report in told),
+                "skipped": sum(report["known_files"] for report in told),
+                "dest": dest[0] if len(dest) == 1 else dest,
+                "targets": reports,
+            },
+            wrong,
+        )
+
+    def would(self, desk: Desk) -> str:
+        counted = [self._counted(desk, wanted) for wanted in self.targets(desk)]
+        said = [f"{one['new_files']} originals new and {one['known_files']} there" for one in counted]
+        where = [target.url for target in self.targets(desk)]
+        return "take a snapshot at " + "; ".join(f"{url}: {what}" for url, what in zip(where, said, strict=True))
+
+    def targets(self, desk: Desk) -> list[BackupTarget]:
+        if self.backup_root is None:
+            return super().targets(desk)
+        known = [target for target in desk.settings.backup_targets if target.url == str(self.backup_root)]
+        return known or [BackupTarget(name=_name_of(str(self.backup_root)), url=str(self.backup_root))]
+
+    def _taken(self, desk: Desk, wanted: BackupTarget) -> dict[str, Any]:
+        return take_snapshot(desk.library, wanted).as_dict()
+
+    def _counted(self, desk: Desk, wanted: BackupTarget) -> dict[str, Any]:
+        """Originals that a snapshot would copy, and those that are there; proxies and tables come with them."""
+        try:
+            target = open_target(desk.settings, wanted, desk.library.ledger)
+        except OfflineError:
+            # Nothing was ever kept there, or its disk is away: all of it would be copied.
+            known: dict[str, Any] = {}
+        else:
+            known = dict(desk.library.ledger.copies.states(target.target_id, ""))
+        hashes = {source.blake3 for source in originals(desk.library) if source.blake3}
+        there = sum(known.get(blake3) == "verified" for blake3 in hashes)
+        return {"target": wanted.name, "new_files": len(hashes) - there, "known_files": there}
+
+
+class Audit(Keeping):
+    """Re-reads copies at the targets and compares them; those that were not read for longest come first."""
+
+    action: Literal["audit"]
+    share: float | None = Field(None, gt=0, le=1, description="Share to re-read, 0 to 1; null: what is due today.")
+
+    def run(self, desk: Desk) -> Outcome:
+        def work(wanted: BackupTarget) -> dict[str, Any]:
+            return audit_target(desk.library, _opened(desk, wanted), share=self.share).as_dict()
+
+        return Outcome(*self.at_each(desk, work))
+
+
+class Drill(Keeping):
+    """Restores a random sample of the newest snapshot, and the library database, to a throwaway folder and compares."""
+
+    action: Literal["drill"]
+
+    def run(self, desk: Desk) -> Outcome:
+        return Outcome(*self.at_each(desk, lambda wanted: drill(desk.library, _opened(desk, wanted)).as_dict()))
+
+
+class Prune(Keeping):
+    """Removes the snapshots that a target's retention does not keep, and what no snapshot needs any more."""
+
+    action: Literal["prune"]
+    dry_run: bool = Field(False, description="Say what would be removed; remove nothing.")
+
+    def run(self, desk: Desk) -> Outcome:
+        return Outcome(*self.at_each(desk, lambda wanted: self._pruned(desk, wanted, dry_run=self.dry_run)))
+
+    def would(self, desk: Desk) -> str:
+        reports, wrong = self.at_each(desk, lambda wanted: self._pruned(desk, wanted, dry_run=True))
+        said = [f"{one['target']}: {len(one['removed'])} snapshots" for one in reports if "error" not in one]
+        return "remove at " + "; ".join([*said, *([wrong] if wrong else [])])
+
+    def _pruned(self, desk: Desk, wanted: BackupTarget, *, dry_run: bool) -> dict[str, Any]:
+        return prune(desk.library, _opened(desk, wanted), dry_run=dry_run).as_dict()
+
+
+class Verify(Action):
+    """Re-reads originals and compares them with their hashes. The step fails when one is wrong and not healed."""
+
+    role: ClassVar[Role] = "admin"
+
+    action: Literal["verify"]
+    share: float = Field(1.0, gt=0, le=1, description="Share of their bytes, 0 to 1; those read longest ago first.")
+    heal: bool = Field(False, description="Put back what is damaged or missing, from a backup.")
+
+    def run(self, desk: Desk) -> Outcome:
+        targets = [_opened(desk, wanted) for wanted in desk.settings.backup_targets] if self.heal else []
+        report = verify_originals(desk.library, share=self.share, heal_from=targets)
+        return Outcome(report.as_dict(), f"{report.unhealed} originals are wrong" if report.unhealed else "")
+
+    def would(self, desk: Desk) -> str:
+        files = sum(1 for _ in originals(desk.library))
+        return f"re-read {self.share:.0%} of {files} originals" + (" and heal what is wrong" if self.heal else "")
+
+
+def _opened(desk: Desk, wanted: BackupTarget) -> Target:
+    return open_target(desk.settings, wanted, desk.library.ledger)
+
+
+def _wrong(report: dict[str, Any]) -> str:
+    if "error" in report:
+        return str(report["error"])
+    return "; ".join(f"{len(report[name])} {name}" for name in ("missing", "wrong") if report.get(name))
+
+
+def _name_of(folder: str) -> str:
+    """A name for a target that the settings do not name: always the same for a folder."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.rstrip("/").rpartition("/")[2]).strip("-._") or "backup"
+    return f"{plain[:40]}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
