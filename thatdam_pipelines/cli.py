@@ -27,6 +27,7 @@ from thatdam_pipelines.settings import IngestMode, get_settings
 from thatdam_pipelines.tag_command import tag_app
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
 from thatdam_pipelines.toolbox_command import add_toolbox
+from thatdam_pipelines.transcript_command import transcript
 from thatdam_pipelines.users_command import users_app
 from thatdam_pipelines.workflow_command import workflow_app
 from thatdam_pipelines.xmp_command import xmp_app
@@ -49,7 +50,7 @@ app.add_typer(album_app, name="album")
 app.add_typer(xmp_app, name="xmp")
 add_toolbox(app)
 app.add_typer(workflow_app, name="workflow")
-for command in (search, related, sql, explain, rate, state, describe, verify):
+for command in (search, related, transcript, sql, explain, rate, state, describe, verify):
     app.command()(command)
 
 

@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     vocabulary: Path | None = Field(
         None, description="Words that tags look for, one a line. Default: the list that ships with thatdam."
     )
+    transcriber: str = Field(
+        "auto", description="Who writes speech down: auto, moonshine, whisper:<model or folder>, or none."
+    )
     embed_batch: int = Field(32, ge=1, description="Images embedded at once.")
 
     ffmpeg: str | None = Field(None, description="ffmpeg to use. Default: the one bundled with imageio-ffmpeg.")

@@ -48,6 +48,14 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         {"motion_followed", "every_file_done"},
         "after_new_data",
     ),
+    "transcripts": (
+        "media",
+        {"proxies", "audio"},
+        {"onnx", "parquet"},
+        "model",
+        {"every_file_done"},
+        "after_new_data",
+    ),
     "sync": (
         "media",
         {"capture_sessions", "proxies"},
@@ -107,7 +115,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
     ),
     "text_index": (
         "catalog",
-        {"raw_media", "probes", "tags"},
+        {"raw_media", "probes", "tags", "transcripts"},
         {"sqlite"},
         None,
         {"index_complete"},
@@ -117,7 +125,8 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "catalog",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "transcripts", "motion", "sync"},
+            *{"embeddings_l1", "embeddings_l2", "tags", "rewraps"},
             *{"fingerprints", "embeddings_l3"},
         },
         {"duckdb"},
@@ -129,7 +138,8 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
         "backup",
         {
             *{"raw_media", "capture_sessions", "probes", "embeddings_l0"},
-            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"},
+            *{"proxies", "audio", "transcripts", "motion", "sync"},
+            *{"embeddings_l1", "embeddings_l2", "tags", "rewraps"},
             *{"fingerprints", "embeddings_l3"},
         },
         {"file", "s3"},
@@ -151,7 +161,8 @@ JOBS = {
     ),
     "understand": (
         {
-            *{"proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags"},
+            *{"proxies", "audio", "transcripts", "motion", "sync"},
+            *{"embeddings_l1", "embeddings_l2", "tags"},
             *{"fingerprints", "embeddings_l3", "vector_index", "text_index"},
         },
         "heavy",

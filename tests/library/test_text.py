@@ -261,7 +261,7 @@ def test_a_rebuild_from_the_tables_alone_gives_the_same_index(library: Library, 
     before = everything(index.path)
     with contextlib.closing(sqlite3.connect(index.path)) as con:
         con.execute("DELETE FROM documents WHERE batch_id = 'b1'")
-        con.execute("INSERT INTO documents VALUES (999, 'x', 'b9', 'x', 'l0', 0, 0, NULL, x'00', NULL, NULL)")
+        con.execute("INSERT INTO documents VALUES (999, 'x', 'b9', 'x', 'l0', 0, 0, NULL, x'00', NULL, NULL, NULL)")
         con.commit()
     report = index.rebuild(library)
     assert everything(index.path) == before

@@ -335,6 +335,77 @@ AUDIO_RANGES = Table(
     ),
 )
 
+_SEGMENT_ID = Column("segment_id", pl.String, "<media_id>:t<start in ms>.", required=True)
+
+TRANSCRIPTS = Table(
+    "transcripts",
+    "transcripts",
+    "What is said in each clip with sound, as a whole.",
+    ("media_id",),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("engine", pl.String, "Who wrote it down: engine, model, version.", required=True),
+        Column("language", pl.String, "ISO 639-1 code of most of it; null: no word was found."),
+        Column("words", pl.Int32, "How many words.", required=True),
+        Column("confidence", pl.Float64, "Mean of its words', 0 to 1; null where the engine tells none."),
+        Column("text", pl.String, "All of it.", required=True),
+        Column("files_path", pl.String, "Folder in the media store with transcript.srt, .vtt, .txt; null: no words."),
+        Column("speech_s", pl.Float64, "Seconds that were listened to.", required=True),
+        Column("cpu_s", pl.Float64, "CPU time it took.", required=True),
+    ),
+)
+
+TRANSCRIPT_SEGMENTS = Table(
+    "transcript_segments",
+    "transcripts",
+    "Each subtitle: what is shown together.",
+    ("segment_id",),
+    (
+        _SEGMENT_ID,
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("start_s", pl.Float64, "When its first word begins.", required=True),
+        Column("end_s", pl.Float64, "When its last word ends.", required=True),
+        Column("text", pl.String, "What is said.", required=True),
+    ),
+)
+
+TRANSCRIPT_WORDS = Table(
+    "transcript_words",
+    "transcripts",
+    "Each word and when it is said.",
+    ("media_id", "word_index"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        _SEGMENT_ID,
+        Column("word_index", pl.Int32, "Its place in the clip, from 0.", required=True),
+        Column("start_s", pl.Float64, "When it begins.", required=True),
+        Column("end_s", pl.Float64, "When it ends.", required=True),
+        Column("word", pl.String, "As it is written, with its punctuation.", required=True),
+        Column("confidence", pl.Float64, "0 to 1; null where the engine tells none."),
+    ),
+)
+
+TRANSCRIPT_SECTIONS = Table(
+    "transcript_sections",
+    "transcripts",
+    "Stretches of a clip in which one subject is spoken of.",
+    ("media_id", "start_s"),
+    (
+        _MEDIA_ID,
+        _BATCH_ID,
+        _RECIPE,
+        Column("start_s", pl.Float64, "When it begins.", required=True),
+        Column("end_s", pl.Float64, "When it ends.", required=True),
+        Column("title", pl.String, "The words that tell it from the rest.", required=True),
+    ),
+)
+
 FINGERPRINTS = Table(
     "fingerprints",
     "fingerprints",
@@ -516,6 +587,7 @@ PROBES_FAILURES = _failures("probes")
 EMBEDDINGS_L0_FAILURES = _failures("embeddings_l0")
 PROXIES_FAILURES = _failures("proxies")
 AUDIO_FAILURES = _failures("audio")
+TRANSCRIPTS_FAILURES = _failures("transcripts")
 SYNC_FAILURES = _failures("sync")
 MOTION_FAILURES = _failures("motion")
 EMBEDDINGS_L1_FAILURES = _failures("embeddings_l1")
@@ -543,6 +615,11 @@ TABLES: dict[str, Table] = {
         MOTION_SECONDS,
         MOTION_SCENES,
         MOTION_FAILURES,
+        TRANSCRIPTS,
+        TRANSCRIPT_SEGMENTS,
+        TRANSCRIPT_WORDS,
+        TRANSCRIPT_SECTIONS,
+        TRANSCRIPTS_FAILURES,
         FRAMES,
         EMBEDDINGS_L1,
         EMBEDDINGS_L1_FAILURES,

@@ -244,15 +244,15 @@ def _say(con: sqlite3.Connection, media_id: str, words: Words | None) -> int:
     columns = ", ".join(f"w.{field}" for field in FACTS)
     rows = con.execute(
         "SELECT d.id, d.digest, d.item_id, d.media_id, d.level, d.start_s, d.end_s, d.path, d.take_id, d.chapter, "
-        f"{columns} FROM documents d JOIN words w ON w.rowid = d.id WHERE d.media_id = ? "
+        f"d.times, {columns} FROM documents d JOIN words w ON w.rowid = d.id WHERE d.media_id = ? "
         "AND (d.path IS NOT NULL OR d.level != 'l0')",
         [media_id],
     ).fetchall()
     changed = 0
     assignments = ", ".join(f"{field} = ?" for field in CURATED)
-    for number, digest, item_id, owner, level, start_s, end_s, path, take_id, chapter, *facts in rows:
+    for number, digest, item_id, owner, level, start_s, end_s, path, take_id, chapter, times, *facts in rows:
         curated = curated_fields(words, level)
-        made = Document(item_id, owner, level, start_s, end_s, path, (*facts, *curated), take_id, chapter)
+        made = Document(item_id, owner, level, start_s, end_s, path, (*facts, *curated), take_id, chapter, times)
         if _digest(made) == digest:
             continue
         changed += 1
@@ -275,10 +275,10 @@ def _locked_within(lock: IO[str], wait_s: float) -> bool:
 
 def _add(con: sqlite3.Connection, batch_id: str, document: Document, digest: bytes) -> None:
     number = con.execute(
-        "INSERT INTO documents (item_id, batch_id, media_id, level, start_s, end_s, path, digest, take_id, chapter) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO documents (item_id, batch_id, media_id, level, start_s, end_s, path, digest, take_id, chapter, "
+        "times) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [document.item_id, batch_id, document.media_id, document.level, document.start_s, document.end_s,
-         document.path, digest, document.take_id, document.chapter],
+         document.path, digest, document.take_id, document.chapter, document.times],
     ).lastrowid  # fmt: skip
     marks = ", ".join("?" * len(FIELDS))
     con.execute(f"INSERT INTO words (rowid, {', '.join(FIELDS)}) VALUES (?, {marks})", [number, *document.words])

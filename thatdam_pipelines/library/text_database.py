@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thatdam_pipelines.library.text_documents import FIELDS
 
-VERSION = 3
+VERSION = 4
 """Raised when the documents or the database change shape. An index of another version is not read; the next batch, or a
 rebuild, makes it anew from the tables."""
 
@@ -15,6 +15,7 @@ _SCHEMA = f"""
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY, item_id TEXT NOT NULL, batch_id TEXT NOT NULL, media_id TEXT NOT NULL, level TEXT NOT NULL,
     start_s REAL NOT NULL, end_s REAL NOT NULL, path TEXT, digest BLOB NOT NULL, take_id TEXT, chapter INTEGER,
+    times TEXT,
     UNIQUE (batch_id, item_id)
 );
 CREATE INDEX documents_of_media ON documents (media_id);

@@ -1,5 +1,6 @@
 """What the text index knows a file and a scene by: their words, made from the tables of one batch."""
 
+import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -10,16 +11,19 @@ from typing import Any
 
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, SCENES, TAGS
+from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA, PROBES, SCENES, TAGS, TRANSCRIPT_WORDS
 
-FACTS = ("name", "parts", "folder", "camera", "technical", "category", "tags", "dates", "context")
-"""Columns of the index that the tables make. ``parts`` are pieces and other spellings of the rest."""
+FACTS = ("name", "parts", "folder", "camera", "technical", "category", "tags", "dates", "said", "context")
+"""Columns of the index that the tables make. ``parts`` are pieces and other spellings of the rest; ``said`` is what is
+heard in a segment of a transcript."""
 CURATED = ("title", "description", "people", "keywords", "album", "rights", "spellings", "about")
 """Columns that the ledger makes: what people say of a file. ``keywords`` are the tags they gave, with the tags above
 and all synonyms; ``spellings`` are other spellings of the rest."""
 FIELDS = (*FACTS, *CURATED)
+SAID = "said"
+"""Level of segments of transcripts."""
 NARROWING = ("context", "about")
-"""What a scene's file is known by: it narrows a search for scenes but finds none by itself."""
+"""What a scene's or a segment's file is known by: it narrows a search for these but finds none by itself."""
 
 Words = Mapping[str, str]
 
@@ -40,13 +44,14 @@ _OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class Document:
-    """What is found: a file (l0), another place of a file (l0, ``path`` None), or a scene (l2).
+    """What is found: a file (l0), another place of a file (l0, ``path`` None), a scene (l2), or a segment (said).
 
     Args:
         path: Path the file came from; only of the file itself.
         words: Text of each of FIELDS.
         take_id: Recording that the file is a chapter of; only of the file itself.
         chapter: Its place in it, from 1.
+        times: When each word of ``said`` begins, in seconds, as a JSON list; only of segments.
     """
 
     item_id: str
@@ -58,6 +63,7 @@ class Document:
     words: tuple[str, ...]
     take_id: str | None = None
     chapter: int | None = None
+    times: str | None = None
 
 
 def curated_words(ledger: Ledger, media_ids: Collection[str]) -> dict[str, Words]:
@@ -95,7 +101,7 @@ def fold(text: str) -> str:
 
 
 def documents(library: Library, batch_id: str) -> list[Document]:
-    """The documents of a batch: its files but sidecars, places it added to files of other batches, its scenes."""
+    """The documents of a batch: its files but sidecars, places it added to files of other batches, scenes, segments."""
     tables = library.tables
     places = defaultdict(list)
     for place in tables.read(LOCATIONS, batch_id).sort("duplicate", "source_path").to_dicts():
@@ -140,7 +146,20 @@ def documents(library: Library, batch_id: str) -> list[Document]:
                 _in_order(words, said.get(scene["media_id"]), "l2"),
             )
         )
+    for segment_id, media_id, start_s, end_s, text, times in _segments(library, batch_id):
+        words = {"said": text, "parts": _other_spellings([text]), "context": context.get(media_id, "")}
+        in_order = _in_order(words, said.get(media_id), SAID)
+        made.append(Document(segment_id, media_id, SAID, start_s, end_s, None, in_order, times=times))
     return made
+
+
+def _segments(library: Library, batch_id: str) -> Iterator[tuple[str, str, float, float, str, str]]:
+    """Each segment of the batch's transcripts, its words parted by one space, and when each of them begins."""
+    words = library.tables.read(TRANSCRIPT_WORDS, batch_id).sort("media_id", "word_index")
+    for (segment_id,), rows in words.group_by("segment_id", maintain_order=True):
+        times = json.dumps(rows["start_s"].round(3).to_list())
+        text = " ".join(rows["word"])
+        yield str(segment_id), rows["media_id"][0], rows["start_s"][0], rows["end_s"][-1], text, times
 
 
 def _words(

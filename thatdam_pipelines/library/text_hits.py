@@ -5,12 +5,12 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from thatdam_pipelines.library.text_documents import FIELDS, NARROWING, fold
+from thatdam_pipelines.library.text_documents import FIELDS, NARROWING, SAID, fold
 from thatdam_pipelines.library.text_query import TextQuery, name_parts
 
 _WEIGHTS = {
     "name": 6.0, "parts": 3.0, "folder": 3.0, "camera": 3.0, "technical": 2.0,
-    "category": 4.0, "tags": 5.0, "dates": 3.0, "context": 0.5,
+    "category": 4.0, "tags": 5.0, "dates": 3.0, "said": 4.0, "context": 0.5,
     "title": 6.0, "description": 3.0, "people": 5.0, "keywords": 5.0, "album": 4.0, "rights": 2.0, "spellings": 3.0,
     "about": 0.5,
 }  # fmt: skip
@@ -28,7 +28,7 @@ class TextHit:
     """A file or a scene that words lead to.
 
     Args:
-        level: ``l0`` a file, ``l2`` a scene.
+        level: ``l0`` a file, ``l2`` a scene, ``said`` a segment of a transcript, from the first word that matched.
         score: Higher fits better; comparable within one answer only.
         fields: What matched: name, folder, camera, technical, tags, dates, title, people, keywords, album, ...
         snippet: The text around the match, with the match in square brackets.
@@ -109,13 +109,14 @@ def _chapter_starts(con: sqlite3.Connection, take_id: str) -> dict[int, float]:
 
 
 def _by_words(con: sqlite3.Connection, expression: str, limit: int, among: str | None, match: str) -> list[TextHit]:
-    marked = ", ".join(f"highlight(words, {at}, '{_OPEN}', '{_CLOSE}')" for at in range(len(FIELDS)))
+    columns = ", ".join(f"highlight(words, {at}, '{_OPEN}', '{_CLOSE}')" for at in range(len(FIELDS)))
     rows = con.execute(
-        f"SELECT rowid, -rank, {marked} FROM words "
+        f"SELECT rowid, -rank, {columns} FROM words "
         f"WHERE words MATCH ? AND rank MATCH '{_BM25}' {_AMONG if among else ''} ORDER BY rank LIMIT ?",
         [expression, *([among] if among else []), 2 * limit],
     ).fetchall()
-    found = [(number, score, *_shown(dict(zip(FIELDS, texts, strict=True)))) for number, score, *texts in rows]
+    marked = [(number, score, dict(zip(FIELDS, texts, strict=True))) for number, score, *texts in rows]
+    found = [(number, score, *_shown(texts), _word_matched(texts[SAID])) for number, score, texts in marked]
     return _hits(con, found, limit, match)
 
 
@@ -135,7 +136,7 @@ def _by_name(con: sqlite3.Connection, asked: TextQuery, limit: int, among: str |
     found = []
     for number, score in rows:
         name = con.execute("SELECT name FROM words WHERE rowid = ?", [number]).fetchone()[0]
-        found.append((number, score, ["name"], name))
+        found.append((number, score, ["name"], name, 0))
     return _hits(con, found, limit, "part of name")
 
 
@@ -173,20 +174,27 @@ def _shown(marked: dict[str, str]) -> tuple[list[str], str]:
     return fields, cut.replace(_OPEN, "[").replace(_CLOSE, "]")
 
 
+def _word_matched(marked: str) -> int:
+    """Which word of what is said is the first that matched, from 0; 0 where none did."""
+    return marked.partition(_OPEN)[0].count(" ") if _OPEN in marked else 0
+
+
 def _hits(
-    con: sqlite3.Connection, found: list[tuple[int, float, list[str], str]], limit: int, match: str
+    con: sqlite3.Connection, found: list[tuple[int, float, list[str], str, int]], limit: int, match: str
 ) -> list[TextHit]:
     """The hits of these documents, an item once: another place of a file leads to the same file."""
     hits: dict[str, TextHit] = {}
-    for number, score, fields, snippet in found:
+    for number, score, fields, snippet, word in found:
         row = con.execute(
-            "SELECT d.item_id, d.media_id, d.level, d.start_s, coalesce(f.end_s, d.end_s) FROM documents d "
+            "SELECT d.item_id, d.media_id, d.level, d.start_s, coalesce(f.end_s, d.end_s), d.times FROM documents d "
             "LEFT JOIN documents f ON d.path IS NULL AND d.level = 'l0' AND f.media_id = d.media_id "
             "AND f.path IS NOT NULL WHERE d.id = ?",
             [number],
         ).fetchone()
         if row is None or row[0] in hits or len(hits) == limit:
             continue
-        item_id, media_id, level, start_s, end_s = row
+        item_id, media_id, level, start_s, end_s, times = row
+        if times is not None:
+            start_s = json.loads(times)[word]
         hits[item_id] = TextHit(item_id, media_id, level, start_s, end_s, score, fields, snippet, match)
     return list(hits.values())

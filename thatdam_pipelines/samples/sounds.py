@@ -28,11 +28,12 @@ def speech(seconds: float, seed: int) -> Mono:
     said: list[Mono] = []
     while sum(map(len, said)) < seconds * RATE_HZ:
         words = " ".join(rng.choice(_WORDS.split(), size=int(rng.integers(5, 14))))
-        said += [_spoken(words, voice, pace), np.zeros(int(rng.uniform(0.1, 0.5) * RATE_HZ), np.float32)]
+        said += [spoken(words, voice, pace), np.zeros(int(rng.uniform(0.1, 0.5) * RATE_HZ), np.float32)]
     return _levelled(np.concatenate(said)[: round(seconds * RATE_HZ)])
 
 
-def _spoken(text: str, voice: str, pace: int) -> Mono:
+def spoken(text: str, voice: str, pace: int) -> Mono:
+    """A text as espeak-ng speaks it, ``pace`` in words a minute."""
     command = ["espeak-ng", "-v", voice, "-s", str(pace), "--stdout", text]
     made = subprocess.run(command, check=True, capture_output=True).stdout
     with wave.open(io.BytesIO(made)) as sound:

@@ -17,22 +17,23 @@ from thatdam_pipelines.library.text import TextIndex
 from thatdam_pipelines.library.vectors import VectorIndex
 
 STAGES: tuple[str, ...] = (
-    *("raw_media", "probes", "embeddings_l0", "proxies", "audio", "embeddings_l1", "embeddings_l2", "tags"),
-    *("motion", "fingerprints"),
+    *("raw_media", "probes", "embeddings_l0", "proxies", "audio", "transcripts"),
+    *("embeddings_l1", "embeddings_l2", "tags", "motion", "fingerprints"),
 )
 NEEDS = {
     "probes": "raw_media",
     "embeddings_l0": "probes",
     "proxies": "probes",
     "audio": "proxies",
+    "transcripts": "audio",
     "embeddings_l1": "proxies",
     "embeddings_l2": "embeddings_l1",
     "tags": "embeddings_l2",
     "motion": "proxies",
     "fingerprints": "proxies",
 }
-SOUND_STAGES = {"audio"}
 MOVING_STAGES = {"motion"}
+SOUND_STAGES = {"audio", "transcripts"}
 PICTURE_STAGES = {"embeddings_l0", "embeddings_l1", "embeddings_l2", "tags"}
 
 RunOf = Callable[[str, str], tuple[datetime, str] | None]

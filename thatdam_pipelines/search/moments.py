@@ -19,7 +19,7 @@ class Evidence:
     """One source's word that a stretch of a clip fits the query.
 
     Args:
-        source: ``scenes``, ``frames``, ``files`` or ``text``.
+        source: ``scenes``, ``frames``, ``files``, ``text`` or ``speech``.
         strength: Comparable within the source only; higher fits better.
         whole_file: The word is about the clip, not a stretch of it.
         weight: How much the source's rank counts here. A name that was asked for outweighs every likeness.
@@ -41,7 +41,7 @@ class Moment:
 
     Args:
         score: 0 to 1; 1 means first by every source that had something to say.
-        level: ``l2`` a scene, ``l1`` frames, ``l0`` the whole file.
+        level: ``l2`` a scene, ``l1`` frames, ``l0`` the whole file, ``said`` words that are heard.
         reasons: Why it is here, one sentence a source.
         take_id: Recording that the file is a chapter of; None when it is of none.
         take_start_s: Where the moment begins in the take.
@@ -123,12 +123,17 @@ def _spans_of(items: list[Evidence]) -> list[Span]:
             (s for s in spans if abs(s.start_s - item.start_s) < 0.05 and abs(s.end_s - item.end_s) < 0.05), None
         )
         if same is None:
-            same = Span(item.media_id, item.start_s, item.end_s, "l2")
+            same = Span(item.media_id, item.start_s, item.end_s, "said" if item.source == "speech" else "l2")
             spans.append(same)
         same.evidence.append(item)
     for item in _in_time(item for item in items if item.source == "frames" and not item.whole_file):
         home = next(
-            (span for span in spans if span.start_s <= item.start_s < max(span.end_s, span.start_s + 1e-3)), None
+            (
+                span
+                for span in spans
+                if span.level != "said" and span.start_s <= item.start_s < max(span.end_s, span.start_s + 1e-3)
+            ),
+            None,
         )
         if home is None:
             home = next(

@@ -245,7 +245,8 @@ class Searcher:
         hits = self.text.query(query.text, query.limit * CANDIDATES, among)
         return [
             Evidence(
-                "text", hit.media_id, hit.start_s, hit.end_s, hit.score, f"{', '.join(hit.fields)}: {hit.snippet}",
+                "speech" if hit.level == "said" else "text", hit.media_id, hit.start_s, hit.end_s, hit.score,
+                f"{', '.join(hit.fields)}: {hit.snippet}",
                 whole_file=hit.level == "l0", weight=NAME_WEIGHT if "name" in hit.fields else 1.0,
             )
             for hit in hits

@@ -41,7 +41,8 @@ Progress = Callable[[int, int, str], None]
 @dg.asset(
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
-        *["proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["proxies", "audio", "transcripts", "motion", "sync"],
+        *["embeddings_l1", "embeddings_l2", "tags", "rewraps"],
         *["fingerprints", "embeddings_l3"],
     ],
     kinds={"file", "s3"},

@@ -59,7 +59,7 @@ def vector_index(
     **stage(
         "text_index",
         group="catalog",
-        deps=["raw_media", "probes", "tags"],
+        deps=["raw_media", "probes", "tags", "transcripts"],
         kinds={"sqlite"},
         checks=INDEX_COMPLETE,
         owner="catalog",
@@ -68,7 +68,7 @@ def vector_index(
     )
 )
 def text_index(context: dg.AssetExecutionContext, library: dg.ResourceParam[Library]) -> dg.MaterializeResult:
-    """Full-text index of names, facts and tags."""
+    """Full-text index of names, facts, tags and what is said."""
     started = time.monotonic()
     with told_plainly(), TextIndex(library.settings.text_path) as index:
         report = index.index_batch(library, context.partition_key)
@@ -87,7 +87,8 @@ def text_index(context: dg.AssetExecutionContext, library: dg.ResourceParam[Libr
     group_name="catalog",
     deps=[
         *["raw_media", "capture_sessions", "probes", "embeddings_l0"],
-        *["proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", "rewraps"],
+        *["proxies", "audio", "transcripts", "motion", "sync"],
+        *["embeddings_l1", "embeddings_l2", "tags", "rewraps"],
         *["fingerprints", "embeddings_l3"],
     ],
     kinds={"duckdb"},

@@ -8,7 +8,10 @@ from thatdam_pipelines.defs.partitions import INGEST_BATCH
 INDEXES = ("vector_index", "text_index")
 LIGHT = ("raw_media", "capture_sessions", "probes", "embeddings_l0", *INDEXES)
 RELATED = ("fingerprints", "embeddings_l3")
-HEAVY = ("proxies", "audio", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags", *RELATED, *INDEXES)
+HEAVY = (
+    *("proxies", "audio", "transcripts", "motion", "sync", "embeddings_l1", "embeddings_l2", "tags"),
+    *(*RELATED, *INDEXES),
+)
 
 ingest = dg.define_asset_job(
     "ingest",

@@ -25,6 +25,7 @@ from thatdam_pipelines.media.motion import motion_batch, motion_recipe
 from thatdam_pipelines.media.probes import PROBE_RECIPE, probe_batch
 from thatdam_pipelines.media.proxies import proxy_batch, proxy_recipe
 from thatdam_pipelines.media.sync import sync_batch, sync_recipe
+from thatdam_pipelines.media.transcripts import transcribe_batch, transcripts_recipe
 from thatdam_pipelines.settings import get_settings
 
 
@@ -118,6 +119,36 @@ def audio(
         retry = wants_retry(context, config)
         report = audio_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
         return materialized(context, library, report, [sound_healthy(library, batch_id), every_file_done(report)])
+
+
+@dg.asset(
+    **stage(
+        "transcripts",
+        group="media",
+        deps=["proxies", "audio"],
+        kinds={"onnx", "parquet"},
+        checks=EVERY_FILE_DONE,
+        owner="media",
+        code_version=transcripts_recipe(get_settings(), get_settings().transcriber).id,
+        pool="model",
+        automation=after_new_data(),
+    )
+)
+def transcripts(
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    library: dg.ResourceParam[Library],
+    announce: dg.ResourceParam[Announce],
+) -> dg.MaterializeResult:
+    """What is said in each clip: words with times, subtitles (SRT, WebVTT), text and sections by subject.
+
+    Only where `audio` heard speech, so that silence and music are never taken for words.
+    """
+    batch_id = context.partition_key
+    with told_plainly():
+        retry = wants_retry(context, config)
+        report = transcribe_batch(library, batch_id, retry=retry, progress=progress_log(context, announce))
+        return materialized(context, library, report, [every_file_done(report)])
 
 
 @dg.asset(
