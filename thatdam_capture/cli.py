@@ -213,6 +213,58 @@ def recordings(
         print_segments(found)
 
 
+@app.command("hw_list")
+def hw_list(url: Url = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the cameras and what they do: `devices`, as the toolbox calls it.
+
+    Example: `thatdam-capture hw_list`
+    """
+    devices(url, config, as_json)
+
+
+@app.command("hw_record")
+def hw_record(
+    device: Annotated[str, typer.Option(help="Camera, by its id or its path.")] = "/dev/video0",
+    duration: Annotated[float | None, typer.Option(help="Seconds. Default: until `stop`.")] = None,
+    url: Url = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record one camera into the store: `record`, as the toolbox calls it.
+
+    Example: `thatdam-capture hw_record --device /dev/video0 --duration 30`
+    """
+    camera = camera_of(client_of(url, config), device)
+    record([camera], seconds=time_text(duration), url=url, config=config, as_json=as_json)
+
+
+@app.command("witness_record")
+def witness_record(
+    main_camera: Annotated[str, typer.Option("--main", help="The hero, by id or path.")] = "/dev/video0",
+    witness: Annotated[str, typer.Option(help="The witness, by id or path.")] = "/dev/video1",
+    duration: Annotated[float | None, typer.Option(help="Seconds. Default: 60.")] = 60.0,
+    url: Url = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record two cameras as one take, with the roles hero and witness; the library aligns them afterwards.
+
+    Example: `thatdam-capture witness_record --main cam1 --witness cam2 --duration 60`
+    """
+    client = client_of(url, config)
+    roles = [f"hero={camera_of(client, main_camera)}", f"witness={camera_of(client, witness)}"]
+    record(role=roles, seconds=time_text(duration), url=url, config=config, as_json=as_json)
+
+
+def camera_of(client: RecorderClient, device: str) -> str:
+    """The id of the camera at a path; anything else is an id."""
+    return next((one["id"] for one in client.get("/v1/devices") if one["path"] == device), device)
+
+
+def time_text(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds}s"
+
+
 def client_of(url: str | None, config: Path | None) -> RecorderClient:
     from thatdam_capture.addresses import address
 

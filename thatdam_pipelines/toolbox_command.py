@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from thatdam_pipelines.backup_command import backup_app
 from thatdam_pipelines.curation_command import By, author
 from thatdam_pipelines.settings import IngestMode, WatchedFolder, get_settings
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
@@ -153,6 +154,39 @@ def clean(
     out.print(f"{len(found.missing)} media have no file any more, {found.archived} {did}")
 
 
+def back_up(
+    context: typer.Context,
+    backup_root: Annotated[
+        Path | None, typer.Option("--backup-root", "--backup_root", help="Take a snapshot to this folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With it: only say what would be copied.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Snapshots of the library: taken, proven, restored. With --backup-root: one to a folder that no setting names.
+
+    Example: `thatdam backup --backup-root /mnt/nas/thatdam`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if backup_root is None:
+        raise typer.BadParameter("Name a folder, or a command: `thatdam backup run`.", param_hint="--backup-root")
+    from thatdam_pipelines.library.home import Library
+    from thatdam_pipelines.toolbox.backing_up import back_up as backed_up
+
+    with Library(get_settings()) as library:
+        done = backed_up(library, backup_root, dry_run=dry_run)
+    if as_json:
+        print_json(done)
+    else:
+        did = "would be copied" if dry_run else "copied and read back"
+        said = f"{done['copied']} contents {did}, {done['skipped']} are there: {shown(done['dest'])}"
+        out.print(said, markup=False, highlight=False, soft_wrap=True)
+        for row in done["missing"]:
+            typer.echo(f"missing    {shown(row['path'])}: {row['reason']}")
+    if done["missing"]:
+        raise typer.Exit(1)
+
+
 @paths_app.command("list")
 def list_paths(as_json: AsJson = False) -> None:
     """List the watched folders and whether each can be reached.
@@ -266,5 +300,6 @@ def add_toolbox(app: typer.Typer) -> None:
         app.command()(command)
     for name in ("sync-album", "sync_album"):
         app.command(name)(sync_album)
+    backup_app.callback(invoke_without_command=True)(back_up)
     app.add_typer(paths_app, name="paths")
     app.add_typer(batches_app, name="batches")

@@ -17,7 +17,7 @@ from thatdam_pipelines.backup.database import export_database
 from thatdam_pipelines.backup.leases import leased
 from thatdam_pipelines.backup.manifest import SnapshotName, list_snapshots, publish_manifest, write_manifest
 from thatdam_pipelines.backup.plan import Plan
-from thatdam_pipelines.backup.targets import open_target
+from thatdam_pipelines.backup.targets import open_target, target_setting
 from thatdam_pipelines.errors import MediaError, StoreError
 from thatdam_pipelines.library.copies import SnapshotRow
 from thatdam_pipelines.library.files import escape_name, unescape_name
@@ -133,6 +133,30 @@ def take_snapshot(library: Library, wanted: BackupTarget, *, progress: Progress 
         elapsed_s=time.monotonic() - began,
         missing=plan.missing(),
     )
+
+
+def preview_snapshot(library: Library, wanted: BackupTarget) -> tuple[int, int]:
+    """Contents that a snapshot would copy to a target, and those that it has; the database's copy is not counted.
+
+    Nothing is written there. What the ledger knows of a target counts, whether it can be reached now or not.
+
+    Raises:
+        OfflineError: The media store cannot be reached.
+    """
+    target_id = library.ledger.get_setting(target_setting(wanted.name))
+    plan = Plan()
+    stamps = Stamps(library.settings.backup_dir)
+    try:
+        _list(plan, library, stamps, chain(tables(library), originals(library), derived(library)))
+    finally:
+        stamps.close()
+    new = known = 0
+    for prefix in plan.prefixes():
+        states = library.ledger.copies.states(target_id, prefix) if target_id else {}
+        there = [states.get(str(source.blake3)) == "verified" for source in plan.contents(prefix)]
+        known += sum(there)
+        new += len(there) - sum(there)
+    return new, known
 
 
 @contextlib.contextmanager

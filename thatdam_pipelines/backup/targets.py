@@ -118,6 +118,11 @@ def object_key(blake3: str) -> str:
     return f"objects/{blake3[:2]}/{blake3}"
 
 
+def target_setting(name: str) -> str:
+    """Key under which the ledger keeps the identity of the target of a name."""
+    return f"backup_target:{name}"
+
+
 def open_target(
     settings: Settings, wanted: BackupTarget, ledger: Ledger | None = None, *, create: bool = False
 ) -> Target:
@@ -134,7 +139,7 @@ def open_target(
     """
     root = _place(settings, wanted)
     key = read_key(wanted.key_file) if wanted.key_file is not None else None
-    setting = f"backup_target:{wanted.name}"
+    setting = target_setting(wanted.name)
     known = ledger.get_setting(setting) if ledger is not None else None
     if create and known is None:
         _begin(root, key)

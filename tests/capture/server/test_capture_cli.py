@@ -51,6 +51,19 @@ def test_devices_and_status_are_for_people_and_for_programs(recorder: Any) -> No
     assert json.loads(recorder.cli("status", "--json").stdout)["ok"] is True
 
 
+def test_the_toolboxs_commands_record_one_camera_or_a_hero_and_its_witness(recorder: Any) -> None:
+    assert [one["id"] for one in json.loads(recorder.cli("hw_list", "--json").stdout)] == ["cam1", "cam2"]
+    one = recorder.cli("hw_record", "--device", "cam1", "--duration", "1", "--json")
+    assert one.returncode == 0, one.stderr
+    assert {manifest["camera"]["id"] for manifest in json.loads(one.stdout)} == {"cam1"}
+    two = recorder.cli("witness_record", "--main", "cam2", "--witness", "cam1", "--duration", "1", "--json")
+    assert two.returncode == 0, two.stderr
+    manifests = json.loads(two.stdout)
+    assert {manifest["camera"]["id"]: manifest["role"] for manifest in manifests} == {"cam1": "witness", "cam2": "hero"}
+    assert len({manifest["group_id"] for manifest in manifests}) == 1
+    assert recorder.cli("hw_record", "--duration", "1").returncode == 4
+
+
 def test_ctrl_c_while_waiting_commits_what_was_recorded(recorder: Any) -> None:
     command = [
         sys.executable,
