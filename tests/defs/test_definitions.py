@@ -82,7 +82,7 @@ ASSETS: dict[str, tuple[str, set[str], set[str], str | None, set[str], str | Non
     ),
     "tags": (
         "embeddings",
-        {"probes", "audio", "embeddings_l1", "embeddings_l2"},
+        {"probes", "audio", "motion", "embeddings_l1", "embeddings_l2"},
         {"pytorch", "parquet"},
         "model",
         set(),

@@ -204,4 +204,4 @@ def test_a_file_is_told_by_its_probe(library: Library, ids: dict[str, str]) -> N
         "hdr": "hlg",
         "has_audio": False,
     }
-    assert set(file_tags(probe | turned)) == {"portrait", "4k", "slow motion", "hdr", "silent"}
+    assert set(file_tags(probe | turned)) == {"portrait", "vertical", "4k", "slow motion", "hdr", "silent"}

@@ -70,6 +70,8 @@ def file_tags(probe: Mapping[str, Any]) -> dict[str, float]:
         shape: True,
         "4k": min(width, height) >= 2160,
         "hdr": probe["hdr"] not in (None, "sdr"),
+        "vertical": width < height,
+        "interlaced": probe["interlace"] in ("tff", "bff"),
         "slow motion": (probe["average_rate_fps"] or 0.0) >= _SLOW_MOTION_FPS,
         "silent": probe["kind"] == "video" and not probe["has_audio"],
     }

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from thatdam_pipelines.embed.descriptions import descriptions
 from thatdam_pipelines.embed.embedder import Embedder
 from thatdam_pipelines.embed.heard_tags import SOUND, heard_recipe, heard_tags
 from thatdam_pipelines.embed.l2 import l2_recipe, scenes_recipe
 from thatdam_pipelines.embed.measured_tags import Look, file_tags, look_tags
+from thatdam_pipelines.embed.moving_tags import MOTION_METHOD, moving_recipe, moving_tags
 from thatdam_pipelines.embed.named_tags import (
     BACKGROUND,
     CUT_OFF,
@@ -26,6 +28,7 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.names import names_of
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L2, FRAMES, PROBES, SCENES, TAGS
+from thatdam_pipelines.library.schemas_motion import DESCRIPTIONS
 from thatdam_pipelines.library.stage import Progress, StageReport
 from thatdam_pipelines.settings import Settings
 
@@ -38,7 +41,7 @@ _TICK_S = 0.005
 
 def measured_recipe(settings: Settings) -> Recipe:
     """Tags by measure; no embedder changes it."""
-    return Recipe("tags_measured", "1", {"scenes": scenes_recipe(settings).id})
+    return Recipe("tags_measured", "2", {"scenes": scenes_recipe(settings).id})
 
 
 def named_recipe(settings: Settings, embedder: Embedder, vocabulary: Vocabulary) -> Recipe:
@@ -51,11 +54,11 @@ def named_recipe(settings: Settings, embedder: Embedder, vocabulary: Vocabulary)
 def tag_batch(
     library: Library, batch_id: str, embedder: Embedder, *, retry: bool = False, progress: Progress | None = None
 ) -> StageReport:
-    """Fill ``tags`` for every file of the batch that has scenes or sound.
+    """Fill ``tags`` and ``descriptions`` for every file of the batch that has scenes or sound.
 
-    Tags by sound are read off its tables each time. Others made by the same recipe are kept; when only the model or the
-    vocabulary changed, only named tags are made anew. An embedder without text leaves the named tags of another one as
-    they are. Nothing can fail on one file alone, so ``retry`` changes nothing.
+    Tags by sound and motion are read off their tables each time. Others made by the same recipe are kept; when only the
+    model or the vocabulary changed, only named tags are made anew. An embedder without text leaves the named tags of
+    another one as they are. Nothing can fail on one file alone, so ``retry`` changes nothing.
 
     Raises:
         SettingsError: The vocabulary cannot be read.
@@ -66,14 +69,15 @@ def tag_batch(
     before = library.tables.read(TAGS, batch_id).filter(pl.col("media_id").is_in(scenes["media_id"].unique().to_list()))
     wanted = set(scenes["media_id"])
     by_measure = pl.col("method") == MEASURE
-    by_model = ~pl.col("method").is_in([MEASURE, SOUND])
+    by_model = ~pl.col("method").is_in([MEASURE, SOUND, MOTION_METHOD])
 
     measured = measured_recipe(library.settings)
     known_measured = before.filter(by_measure & (pl.col("recipe") == measured.id))
     to_measure = wanted - set(known_measured["media_id"])
     rows = _measured_rows(library, batch_id, scenes.filter(pl.col("media_id").is_in(list(to_measure))))
     heard = _frame(heard_tags(library, batch_id, scenes), batch_id, heard_recipe(library.settings))
-    all_measured = pl.concat([known_measured, _frame(rows, batch_id, measured), heard])
+    moving = _frame(moving_tags(library, batch_id), batch_id, moving_recipe(library.settings))
+    all_measured = pl.concat([known_measured, _frame(rows, batch_id, measured), heard, moving])
 
     recipe = measured
     to_name: set[str] = set()
@@ -94,6 +98,7 @@ def tag_batch(
 
     named = known_named.join(all_measured.select(_KEY), on=_KEY, how="anti")
     library.tables.write(TAGS, batch_id, pl.concat([all_measured, named]))
+    library.tables.write(DESCRIPTIONS, batch_id, descriptions(all_measured, batch_id))
     computed = to_measure | to_name
     _report_progress(library, batch_id, computed, progress)
     return StageReport(

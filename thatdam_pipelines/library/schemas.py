@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from thatdam_pipelines.library.schemas_motion import MOTION, MOTION_SCENES, MOTION_SECONDS
+from thatdam_pipelines.library.schemas_motion import DESCRIPTIONS, MOTION, MOTION_SCENES, MOTION_SECONDS, PICTURE_RANGES
 from thatdam_pipelines.library.table import BATCH_ID as _BATCH_ID
 from thatdam_pipelines.library.table import MEDIA_ID as _MEDIA_ID
 from thatdam_pipelines.library.table import RECIPE as _RECIPE
@@ -293,7 +293,7 @@ TAGS = Table(
         Column("item_id", pl.String, "scene_id, or media_id for the whole file.", required=True),
         Column("tag", pl.String, "The word.", required=True),
         Column("score", pl.Float64, "Confidence, 0 to 1.", required=True),
-        Column("method", pl.String, "measure (light, colour, motion), sound, or the space that named it.", True),
+        Column("method", pl.String, "measure (light, colour), motion, sound, or the space that named it.", True),
     ),
 )
 
@@ -614,6 +614,7 @@ TABLES: dict[str, Table] = {
         MOTION,
         MOTION_SECONDS,
         MOTION_SCENES,
+        PICTURE_RANGES,
         MOTION_FAILURES,
         TRANSCRIPTS,
         TRANSCRIPT_SEGMENTS,
@@ -627,6 +628,7 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS_L2,
         EMBEDDINGS_L2_FAILURES,
         TAGS,
+        DESCRIPTIONS,
         FINGERPRINTS,
         FINGERPRINTS_FAILURES,
         RELATIONS,

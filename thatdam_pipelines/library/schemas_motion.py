@@ -1,4 +1,4 @@
-"""The tables of motion: by clip, by second and by scene."""
+"""The tables of motion: by clip, by second and by scene; where there is nothing to see; and what follows in words."""
 
 import polars as pl
 
@@ -66,5 +66,35 @@ MOTION_SCENES = Table(
         Column("scene_index", pl.Int32, "Place in the clip, from 0, as in scenes.", required=True),
         *_STRETCH,
         *_MOVING,
+    ),
+)
+
+PICTURE_RANGES = Table(
+    "picture_ranges",
+    "motion",
+    "Where a clip's picture is black, frozen, or has nothing in it that moves, and where it flashes.",
+    ("media_id", "kind", "start_s"),
+    (
+        MEDIA_ID,
+        BATCH_ID,
+        RECIPE,
+        Column("kind", pl.String, "black, frozen, still (nothing moves), flash.", required=True),
+        *_STRETCH,
+    ),
+)
+
+DESCRIPTIONS = Table(
+    "descriptions",
+    "tags",
+    "One line for each scene and file, made of what was measured, and its technical quality.",
+    ("media_id", "item_id"),
+    (
+        MEDIA_ID,
+        BATCH_ID,
+        RECIPE,
+        Column("item_id", pl.String, "scene_id, or media_id for the whole file.", required=True),
+        Column("description", pl.String, "The line. What people write is in view curation.", required=True),
+        Column("quality", pl.Float64, "Technical quality, 0 to 1.", required=True),
+        Column("reasons", pl.List(pl.String), "Tags that lower it, the worst first.", required=True),
     ),
 )

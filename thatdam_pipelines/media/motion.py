@@ -15,12 +15,13 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.names import names_of
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import PROXIES
-from thatdam_pipelines.library.schemas_motion import MOTION, MOTION_SCENES, MOTION_SECONDS
+from thatdam_pipelines.library.schemas_motion import MOTION, MOTION_SCENES, MOTION_SECONDS, PICTURE_RANGES
 from thatdam_pipelines.library.stage import Progress, Rows, StageReport, run_stage
 from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.workers import Job
-from thatdam_pipelines.media import camera_path, moves
+from thatdam_pipelines.media import camera_path, idle, moves
 from thatdam_pipelines.media.camera_path import steps_of
+from thatdam_pipelines.media.idle import picture_ranges
 from thatdam_pipelines.media.moves import Move, seconds_of, stretch_of
 from thatdam_pipelines.media.proxies import proxy_recipe
 from thatdam_pipelines.media.scenes import SCENES_RECIPE, Scene, detect_scenes
@@ -33,12 +34,13 @@ def motion_recipe(settings: Settings) -> Recipe:
     """What moves in a proxy, and in which scenes."""
     return Recipe(
         "motion",
-        "1",
+        "2",
         {
             "proxy": proxy_recipe(settings).id,
             "scenes": SCENES_RECIPE.id,
             "path": camera_path.PARAMETERS,
             "moves": moves.PARAMETERS,
+            "ranges": idle.PARAMETERS,
         },
     )
 
@@ -59,7 +61,7 @@ class _Order:
 def motion_batch(
     library: Library, batch_id: str, *, retry: bool = False, progress: Progress | None = None
 ) -> StageReport:
-    """Fill ``motion``, ``motion_seconds`` and ``motion_scenes`` for every clip of the batch that has a picture.
+    """Fill the tables of motion and ``picture_ranges`` for every clip of the batch that has a picture.
 
     Facts of the report: ``cpu_s_a_minute`` of footage, of all that the batch has.
 
@@ -84,7 +86,7 @@ def motion_batch(
             library,
             "motion",
             batch_id,
-            recipes={MOTION: recipe, MOTION_SECONDS: recipe, MOTION_SCENES: recipe},
+            recipes=dict.fromkeys((MOTION, MOTION_SECONDS, MOTION_SCENES, PICTURE_RANGES), recipe),
             done_by=MOTION,
             jobs=jobs,
             work=_measure,
@@ -105,7 +107,8 @@ def _measure(order: _Order) -> Rows:
     started = time.process_time()
     store = Store(order.settings.media_url, order.settings)
     with store.local(order.measures_path) as path:
-        scenes = detect_scenes(pl.read_parquet(path), order.duration_s)
+        measures = pl.read_parquet(path)
+    scenes = detect_scenes(measures, order.duration_s)
     with store.local(order.proxy_path) as path:
         steps = list(steps_of(path, order.name, [scene.start_s for scene in scenes[1:]]))
     seconds = seconds_of(steps, order.duration_s)
@@ -123,6 +126,7 @@ def _measure(order: _Order) -> Rows:
         MOTION.name: [row],
         MOTION_SECONDS.name: [_stretch(one) | {"heat": one.heat} for one in seconds],
         MOTION_SCENES.name: [_of_scene(seconds, number, scene) for number, scene in enumerate(scenes)],
+        PICTURE_RANGES.name: [vars(one) for one in picture_ranges(measures, seconds, order.duration_s)],
     }
 
 

@@ -10,6 +10,7 @@ from thatdam_pipelines.library.copies import LIBRARY
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
 from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS
+from thatdam_pipelines.library.schemas_motion import DESCRIPTIONS, MOTION
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.search.browse import After, Order, browse, facets
 from thatdam_pipelines.search.filters import Filters
@@ -85,6 +86,8 @@ def get_media(shared: Shared, media_id: MediaId) -> MediaDetail:
         copies=_copies(library, media[0]["blake3"]),
         proxy=next(iter(_rows(library, PROXIES, batch_id, media_id)), None),
         tags=_rows(library, TAGS, batch_id, media_id),
+        motion=next(iter(_rows(library, MOTION, batch_id, media_id)), None),
+        described=_rows(library, DESCRIPTIONS, batch_id, media_id),
         failures=[
             Failure.model_validate(row, extra="ignore")
             for table in FAILURE_TABLES

@@ -153,6 +153,8 @@ class MediaDetail(BaseModel):
     copies: list[CopyFacts]
     proxy: dict[str, Any] | None = Field(description="Columns of the table proxies; null before it is made.")
     tags: list[dict[str, Any]] = Field(description="Words a machine gave to it and to its scenes.")
+    motion: dict[str, Any] | None = Field(description="Columns of the table motion; null before it is measured.")
+    described: list[dict[str, Any]] = Field(description="Rows of the table descriptions, of it and of its scenes.")
     failures: list[Failure]
     curation: dict[str, Any] = Field(description="What people say of it; `version` guards changes.")
     links: Links

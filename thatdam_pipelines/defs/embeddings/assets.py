@@ -112,9 +112,9 @@ embeddings_l2 = model_asset(
 tags = model_asset(
     "tags",
     tag_batch,
-    deps=["probes", "audio", "embeddings_l1", "embeddings_l2"],
+    deps=["probes", "audio", "motion", "embeddings_l1", "embeddings_l2"],
     recipe_id=measured_recipe(get_settings()).id,
-    description="Words for scenes and files, by measure (dark, static, ...), by sound, and by the model where it knows "
-    "words.",
+    description="Words for scenes and files, by measure (dark, static, ...), by motion and sound, and by the "
+    "model where it knows words; with a line that describes each and its technical quality.",
     automation=after_new_data(),
 )
