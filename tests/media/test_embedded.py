@@ -1,16 +1,22 @@
 """What is written into a still is proposed when it is probed: XMP before IPTC before EXIF, sidecars before all."""
 
+import io
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from PIL import Image
 
 from thatdam_pipelines.library.curation import Curation
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import MEDIA, PROBES
+from thatdam_pipelines.media.boxes import XMP_BOX
+from thatdam_pipelines.media.probe import probe_file
 from thatdam_pipelines.media.probes import probe_batch
 from thatdam_pipelines.media.xmp import write_xmp
+from thatdam_pipelines.samples.damage import box
 from thatdam_pipelines.samples.drops import ingest, write
+from thatdam_pipelines.samples.good_files import run_ffmpeg
 
 PICTURE = Image.new("RGB", (64, 48), "red")
 
@@ -40,8 +46,9 @@ def probed(library: Library, folder: Path) -> tuple[Curation, list[str]]:
     return library.ledger.curation.get(clip), library.tables.read(PROBES, batch)["warnings"][0].to_list()
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif", "a.heic"])
 def test_xmp_of_every_kind_of_still_is_read(library: Library, tmp_path: Path, name: str) -> None:
+    pillow_heif.register_heif_opener()
     (tmp_path / "drop").mkdir()
     said = packet(rating=4, title="Kiss", tags=("place/Paris",), people=("Ada",))
     extra = {"tiffinfo": {700: said}} if name.endswith("tif") else {"xmp": said}
@@ -89,3 +96,41 @@ def test_a_hostile_packet_costs_the_picture_nothing_but_a_warning(library: Libra
     PICTURE.save(tmp_path / "drop" / "a.jpg", xmp=hostile, exif=exif(copyright="(c) Ada"))
     now, warnings = probed(library, tmp_path / "drop")
     assert now.licence == "(c) Ada" and any("document type" in warning for warning in warnings)
+
+
+def film(tmp_path: Path) -> bytes:
+    path = tmp_path / "made.mov"
+    run_ffmpeg(["-f", "lavfi", "-i", "color=red:s=64x48:d=0.2", "-c:v", "prores_ks", str(path)])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["uuid", "XMP_"])
+def test_xmp_of_a_film_is_read_wherever_programs_write_it(tmp_path: Path, place: str) -> None:
+    made, said = film(tmp_path), packet(rating=5, title="Kiss", tags=("place/Paris",), description="At last")
+    if place == "uuid":
+        made += box(b"uuid", XMP_BOX, said)
+    else:
+        at, texts = made.rindex(b"moov") - 4, box(b"udta", box(b"XMP_", said))
+        size = int.from_bytes(made[at : at + 4])
+        made = made[:at] + (size + len(texts)).to_bytes(4) + made[at + 4 : at + size] + texts + made[at + size :]
+    now = probe_file(write(tmp_path / "clip.mov", made), "clip.mov").said
+    assert now is not None
+    assert (now.rating, now.title, now.tags, now.description) == (5, "Kiss", ("place/Paris",), "At last")
+
+
+def test_a_film_with_damaged_xmp_says_so_and_is_read(tmp_path: Path) -> None:
+    made = film(tmp_path) + box(b"uuid", XMP_BOX, b"<x:xmpmeta")
+    probe = probe_file(write(tmp_path / "clip.mov", made), "clip.mov")
+    assert probe.said is None and probe.video_codec == "prores"
+    assert any("XMP cannot be read" in warning for warning in probe.warnings)
+
+
+def test_what_is_written_into_a_raw_still_is_read_xmp_before_exif(tmp_path: Path) -> None:
+    preview = io.BytesIO()
+    PICTURE.save(preview, "JPEG")
+    info = {700: packet(title="Kiss", tags=("place/Paris",)), 270: "By hand", 33432: "(c) Ada"}
+    PICTURE.save(tmp_path / "raw.tif", tiffinfo=info)
+    raw = (tmp_path / "raw.tif").read_bytes() + preview.getvalue()
+    now = probe_file(write(tmp_path / "a.dng", raw), "a.dng").said
+    assert now is not None
+    assert (now.title, now.tags, now.description, now.licence) == ("Kiss", ("place/Paris",), "By hand", "(c) Ada")

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from thatdam_pipelines.errors import MediaError
+from thatdam_pipelines.library.curation import Curation
+from thatdam_pipelines.media.boxes import XMP_BOX
 from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.probe import Limits, probe_file
 from thatdam_pipelines.media.stills import open_still
+from thatdam_pipelines.media.xmp import write_xmp
 from thatdam_pipelines.samples.damage import box, png
 
 pillow_heif.register_heif_opener()
@@ -316,8 +319,10 @@ def test_a_canon_raw_of_boxes_is_read(tmp_path: Path) -> None:
 
     place = len(ftyp) + len(moov(0)) + 8
     path = tmp_path / "shot.cr3"
-    path.write_bytes(ftyp + moov(place) + box(b"mdat", picture))
+    said = box(b"uuid", XMP_BOX, write_xmp(Curation("0" * 32, title="Kiss")))
+    path.write_bytes(ftyp + moov(place) + box(b"mdat", picture) + said)
     probe = probed(path)
+    assert probe.said is not None and probe.said.title == "Kiss"
     assert (probe.container, probe.mime, probe.camera_model) == ("cr3", "image/x-canon-cr3", "Z 9")
     assert (probe.width, probe.height) == (6000, 4000)
     assert is_red(open_still(path, MAX), 0.05, 0.05)

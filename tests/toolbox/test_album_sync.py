@@ -28,8 +28,7 @@ def apple_exif(identifier: str) -> bytes:
     exif = Image.Exif()
     exif[271] = "Apple"
     exif.get_ifd(34665)[37500] = note
-    # Pillow writes the note as BYTE; cameras write it as UNDEFINED.
-    return exif.tobytes().replace(b"\x92\x7c\0\1", b"\x92\x7c\0\7")
+    return exif.tobytes()
 
 
 def write_picture(path: Path, colour: str, identifier: str | None = None) -> None:

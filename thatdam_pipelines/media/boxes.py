@@ -10,6 +10,9 @@ from thatdam_pipelines.media.containers import BoundedFile
 _TOP_BOXES_MAX = 512
 _MOOV_BYTES_MAX = 256 * 2**20
 _XML_BYTES_MAX = 2**20
+_XMP_BYTES_MAX = 8 * 2**20
+XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""Identifies the `uuid` box with an XMP packet (ISO 16684-3)."""
 _TABLE_ENTRIES_MAX = 500_000
 _ROUNDING_S = 0.0011
 """Frame durations of a constant rate differ by no more than this, or by one and a half ticks of a coarse clock."""
@@ -65,6 +68,7 @@ class Movie:
         fragmented: Frames are described in fragments, not in the index.
         lies: Tables that cannot be true, as clauses.
         tags: Camera facts from makers' own boxes, by names as in ``metadata``.
+        xmp: The XMP packet, of a `uuid` box or of QuickTime's `XMP_`; b"" without one.
     """
 
     brand: str = ""
@@ -76,6 +80,7 @@ class Movie:
     tracks: list[Track] = field(default_factory=list)
     lies: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    xmp: bytes = b""
 
 
 def read_movie(file: BoundedFile) -> Movie:
@@ -95,6 +100,8 @@ def read_movie(file: BoundedFile) -> Movie:
                 _read_moov(movie, file.read_at(start, end - start), file.size)
         elif kind == b"meta" and end - start <= _XML_BYTES_MAX:
             movie.tags |= _sony_tags(file.read_at(start, end - start))
+        elif kind == b"uuid" and end - start <= _XMP_BYTES_MAX and file.read_at(start, 16) == XMP_BOX:
+            movie.xmp = file.read_at(start + 16, end - start - 16)
     return movie
 
 
@@ -144,6 +151,8 @@ def _read_moov(movie: Movie, moov: bytes, file_size: int) -> None:
             movie.fragmented = True
         elif kind == b"udta":
             movie.tags |= _gopro_tags(moov, start, end)
+            if packet := _find(moov, b"XMP_", start, end):
+                movie.xmp = movie.xmp or moov[slice(*packet)]
         elif kind == b"meta":
             movie.tags |= _sony_tags(moov[start : min(end, start + _XML_BYTES_MAX)])
 

@@ -1,7 +1,7 @@
-"""What a still says of itself: XMP, IPTC-IIM and EXIF texts that people and programs wrote into it."""
+"""What a file says of itself: XMP, IPTC-IIM and EXIF texts that people and programs wrote into it."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from thatdam_pipelines.errors import MediaError
@@ -21,11 +21,26 @@ _MOST_KEYWORDS = 200
 
 def embedded_change(image: "Image.Image", name: str) -> tuple[Change | None, list[str]]:
     """What is written into an open picture, XMP before IPTC before EXIF, and why parts of it could not be read."""
+    readers: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+        ("XMP", lambda: _from_xmp(image, name)),
+        ("IPTC", lambda: _from_iptc(image)),
+        ("EXIF", lambda: _from_exif(image)),
+    ]
+    return _told(readers)
+
+
+def written_change(packet: bytes, exif: Mapping[int, Any], name: str) -> tuple[Change | None, list[str]]:
+    """What an XMP packet (b"": none) says, and EXIF's values by tag, and why parts of it could not be read."""
+    return _told([("XMP", lambda: _from_packet(packet, name)), ("EXIF", lambda: _from_values(exif))])
+
+
+def _told(readers: list[tuple[str, Callable[[], dict[str, Any]]]]) -> tuple[Change | None, list[str]]:
+    """What the readers find, the first before the others."""
     found: dict[str, Any] = {}
     problems = []
-    for what, read in (("XMP", _from_xmp), ("IPTC", _from_iptc), ("EXIF", _from_exif)):
+    for what, read in readers:
         try:
-            said = read(image, name)
+            said = read()
         except MediaError as error:
             problems.append(error.cause)
         except (ValueError, KeyError, TypeError, SyntaxError, OSError, struct.error):
@@ -37,14 +52,18 @@ def embedded_change(image: "Image.Image", name: str) -> tuple[Change | None, lis
 
 
 def _from_xmp(image: "Image.Image", name: str) -> dict[str, Any]:
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return _from_packet(packet if isinstance(packet, bytes) else str(packet).encode(), name)
+
+
+def _from_packet(packet: bytes, name: str) -> dict[str, Any]:
     if not packet:
         return {}
-    change = read_xmp(packet if isinstance(packet, bytes) else str(packet).encode(), name)
+    change = read_xmp(packet, name)
     return change.values() | {"tags": change.tags}
 
 
-def _from_iptc(image: "Image.Image", name: str) -> dict[str, Any]:
+def _from_iptc(image: "Image.Image") -> dict[str, Any]:
     from PIL.ImageFile import ImageFile
     from PIL.IptcImagePlugin import getiptcinfo
 
@@ -64,11 +83,12 @@ def _from_iptc(image: "Image.Image", name: str) -> dict[str, Any]:
     }
 
 
-def _from_exif(image: "Image.Image", name: str) -> dict[str, Any]:
-    if image.format != "TIFF" and "exif" not in image.info:
-        # Of a PNG, looking for it would decode the whole picture.
-        return {}
-    exif = image.getexif()
+def _from_exif(image: "Image.Image") -> dict[str, Any]:
+    # Of a PNG, looking for it would decode the whole picture.
+    return _from_values(image.getexif()) if image.format == "TIFF" or "exif" in image.info else {}
+
+
+def _from_values(exif: Mapping[int, Any]) -> dict[str, Any]:
     description = tidied(str(exif.get(_DESCRIPTION, "")), 20_000)
     if description.lower().startswith(_BY_CAMERAS) or description.lower().endswith(_BY_CAMERAS):
         description = ""

@@ -33,7 +33,7 @@ def describe_from(probe: Probe, main: Directory, exif: Directory, gps: Directory
     """Fill ``probe`` from the three directories of EXIF."""
     probe.camera_make, probe.camera_model = plain(main.text(_MAKE)), plain(main.text(_MODEL))
     probe.camera_serial = plain(exif.text(_SERIAL) or main.text(_DNG_SERIAL))
-    probe.content_identifier = plain(_apple_content_identifier(exif.values.get(_MAKER_NOTE)))
+    probe.content_identifier = plain(_apple_content_identifier(exif.block(_MAKER_NOTE)))
     probe.rotation_deg = CLOCKWISE.get(main.integer(ORIENTATION) or 1, 0)
     if place := _place(gps):
         set_place(probe, place)
@@ -64,9 +64,9 @@ def size_of(exif: Directory) -> tuple[int, int] | None:
     return (width, height) if width and height and width > 0 and height > 0 else None
 
 
-def _apple_content_identifier(note: object) -> str | None:
+def _apple_content_identifier(note: bytes) -> str | None:
     """What an iPhone's picture shares with the film of the same Live Photo, from Apple's maker note."""
-    if not isinstance(note, bytes) or not note.startswith(_APPLE_NOTE):
+    if not note.startswith(_APPLE_NOTE):
         return None
     # A big-endian directory 14 bytes after the note's beginning, which its offsets count from.
     directories = tiff_of(b"MM\0*\0\0\0\x0e" + note[8:]).directories()

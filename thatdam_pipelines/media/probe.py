@@ -7,6 +7,7 @@ from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.boxes import Movie, read_movie
 from thatdam_pipelines.media.containers import BoundedFile, reading
 from thatdam_pipelines.media.cuts import missing_bytes
+from thatdam_pipelines.media.embedded import written_change
 from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.kinds import (
     HEAD_BYTES,
@@ -114,6 +115,9 @@ def _probe_moving(path: Path, file: BoundedFile, name: str, signature: Signature
             if signature is not None:
                 cause = f"is {signature.label} that cannot be read: it is damaged"
             raise MediaError(name, cause, _COPY_AGAIN) from error
+    if movie is not None and movie.xmp:
+        probe.said, problems = written_change(movie.xmp, {}, name)
+        probe.warnings += problems
     missing = movie.missing_bytes if movie is not None else missing_bytes(file, signature.format if signature else "")
     if missing:
         probe.warnings.append(f"it is cut off: {missing:,} bytes are missing at its end")

@@ -4,13 +4,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from thatdam_pipelines.media.boxes import inner_boxes
+from thatdam_pipelines.media.boxes import XMP_BOX, inner_boxes
 from thatdam_pipelines.media.containers import BoundedFile
 from thatdam_pipelines.media.tiff import EXIF_DIRECTORY, GPS_DIRECTORY, Directory, Tiff, tiff_of
 
 _PREVIEW_BYTES_MAX = 128 * 2**20
 _SCAN_BYTES = 64 * 2**20
 _CANON_EXIF = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+_XMP = 700
 _FRAME_HEADERS = frozenset({0xC0, 0xC1, 0xC2})
 """JPEG codings every decoder reads; 0xC3, lossless, is the raw picture itself."""
 
@@ -32,6 +33,7 @@ class RawStill:
     Args:
         preview: The largest JPEG in it, or None.
         width, height: Size of the picture the camera would make, in pixels; None where the file does not say.
+        xmp: The XMP packet in it; b"" without one.
     """
 
     preview: Preview | None
@@ -40,6 +42,7 @@ class RawStill:
     main: Directory
     exif: Directory
     gps: Directory
+    xmp: bytes = b""
 
 
 def read_raw_still(file: BoundedFile, form: str) -> RawStill:
@@ -70,12 +73,13 @@ def read_raw_still(file: BoundedFile, form: str) -> RawStill:
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     if crop := main.numbers(0xC620) or next((d.numbers(0xC620) for d in directories if d.numbers(0xC620)), ()):
         width, height = (int(crop[0]), int(crop[1])) if len(crop) == 2 else (width, height)
-    return RawStill(preview, width or None, height or None, main, exif, gps)
+    return RawStill(preview, width or None, height or None, main, exif, gps, main.block(_XMP))
 
 
 def _read_cr3(file: BoundedFile) -> RawStill:
     blocks = {b"CMT1": Directory(), b"CMT2": Directory(), b"CMT4": Directory()}
     candidates: list[tuple[int, int]] = []
+    xmp = b""
     start = 0
     for _ in range(16):
         head = file.read_at(start, 32)
@@ -95,11 +99,13 @@ def _read_cr3(file: BoundedFile) -> RawStill:
                     blocks[name] = directories[0]
         elif kind == b"uuid" and size <= 2**24:
             body = file.read_at(start + header, size - header)
-            if (at := body.find(b"PRVW")) >= 0 and (jpeg := body.find(b"\xff\xd8\xff", at)) >= 0:
+            if body.startswith(XMP_BOX):
+                xmp = body[len(XMP_BOX) :]
+            elif (at := body.find(b"PRVW")) >= 0 and (jpeg := body.find(b"\xff\xd8\xff", at)) >= 0:
                 candidates.append((start + header + jpeg, len(body) - jpeg))
         start += size
     main, exif, gps = blocks[b"CMT1"], blocks[b"CMT2"], blocks[b"CMT4"]
-    return RawStill(_largest(file, candidates), main.integer(256), main.integer(257), main, exif, gps)
+    return RawStill(_largest(file, candidates), main.integer(256), main.integer(257), main, exif, gps, xmp)
 
 
 def _cr3_boxes(moov: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.media.containers import BoundedFile, reading
-from thatdam_pipelines.media.embedded import embedded_change
+from thatdam_pipelines.media.embedded import embedded_change, written_change
 from thatdam_pipelines.media.exif import CLOCKWISE, ORIENTATION, describe_from, describe_still, size_of
 from thatdam_pipelines.media.facts import Probe, StreamFacts
 from thatdam_pipelines.media.kinds import HEAD_BYTES, RAW_EXTENSIONS, extension_of, signature_of
@@ -174,6 +174,8 @@ def _probe_raw(raw: RawStill, form: str, name: str, max_pixels: int) -> Probe:
         raise _too_large(name, raw.preview.width, raw.preview.height, max_pixels)
     probe = Probe("image", form, _RAW_MIME.get(form, f"image/x-{form}"), video_codec="raw", hdr="sdr")
     describe_from(probe, raw.main, raw.exif, raw.gps)
+    probe.said, problems = written_change(raw.xmp, raw.main.values, name)
+    probe.warnings += problems
     sizes = [(raw.width or 0, raw.height or 0), size_of(raw.exif) or (0, 0), (raw.preview.width, raw.preview.height)]
     probe.width, probe.height = max(
         (size for size in sizes if size[0] * size[1] <= max_pixels), key=lambda size: size[0] * size[1]

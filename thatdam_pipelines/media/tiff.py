@@ -36,6 +36,14 @@ class Directory:
         values = value if isinstance(value, tuple) else (value,)
         return tuple(item for item in values if isinstance(item, int | float))
 
+    def block(self, tag: int) -> bytes:
+        """Bytes that a tag holds, as UNDEFINED or as BYTE; b"" when it holds none."""
+        value = self.values.get(tag, b"")
+        if isinstance(value, bytes):
+            return value
+        numbers = value if isinstance(value, tuple) else ()
+        return bytes(numbers) if all(isinstance(one, int) and 0 <= one < 256 for one in numbers) else b""
+
     def text(self, tag: int) -> str | None:
         value = self.values.get(tag)
         return value if isinstance(value, str) else None
