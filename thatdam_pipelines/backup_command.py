@@ -11,12 +11,11 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from thatdam_pipelines.backup_key_command import key_app
-from thatdam_pipelines.errors import QueryError, SettingsError, ThatdamError
+from thatdam_pipelines.errors import ThatdamError
 from thatdam_pipelines.settings import BackupTarget, Settings, get_settings
 from thatdam_pipelines.terminal import AsJson, err, out, print_json, shown
 
 if TYPE_CHECKING:
-    from thatdam_pipelines.backup.manifest import SnapshotName
     from thatdam_pipelines.backup.targets import Target
     from thatdam_pipelines.library.home import Library
 
@@ -55,6 +54,7 @@ def list_command(
 
     Example: `thatdam backup list`
     """
+    from thatdam_pipelines.backup.choosing import with_snapshot
     from thatdam_pipelines.backup.manifest import list_snapshots, open_manifest, read_lines
 
     if snapshot is None:
@@ -70,7 +70,7 @@ def list_command(
         if source is None and len(opened) < len(get_settings().backup_targets):
             raise typer.Exit(1)
         return
-    targets, found = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
+    targets, found = with_snapshot(get_settings(), _open_targets(get_settings(), source, key), snapshot)
     with open_manifest(targets[0], found) as manifest:
         if as_json:
             print_json([line._asdict() for line in read_lines(manifest)])
@@ -162,6 +162,7 @@ def restore_command(
 
     Example: `thatdam backup restore latest --all --to /mnt/new/home --from /mnt/backup`
     """
+    from thatdam_pipelines.backup.choosing import with_snapshot
     from thatdam_pipelines.backup.restore import Wanted, restore
 
     if sum((path is not None, media is not None, everything)) != 1:
@@ -170,7 +171,7 @@ def restore_command(
         raise typer.BadParameter("An empty --path or --media names nothing.")
     if database is not None and not everything:
         raise typer.BadParameter("A database is restored with --all only.")
-    targets, name = _with_snapshot(_open_targets(get_settings(), source, key), snapshot)
+    targets, name = with_snapshot(get_settings(), _open_targets(get_settings(), source, key), snapshot)
     what = Wanted(everything, path, media)
     with _bar() as told:
         report = restore(
@@ -231,6 +232,7 @@ def _work_at_each(
     as_json: bool,
 ) -> None:
     """Do and print the work at each target; one that fails does not keep the others from theirs."""
+    from thatdam_pipelines.backup.choosing import no_targets
     from thatdam_pipelines.backup.targets import target_named
     from thatdam_pipelines.backup.turns import at_each
     from thatdam_pipelines.library.home import Library
@@ -238,7 +240,7 @@ def _work_at_each(
     settings = get_settings()
     targets = [target_named(settings, name) for name in names] if names else settings.backup_targets
     if not targets:
-        raise _no_targets()
+        raise no_targets()
     results: list[dict[str, Any]] = []
     with Library(settings) as library, _bar() as told:
         for wanted, done in at_each(settings, targets, lambda wanted: work(library, wanted, told(wanted.name))):
@@ -260,60 +262,13 @@ def _open(library: "Library", wanted: BackupTarget) -> "Target":
 def _open_targets(
     settings: Settings, source: str | None, key: Path | None, library: "Library | None" = None
 ) -> list["Target"]:
-    """The targets that can be reached now: that of ``source``, or all of the settings."""
-    from thatdam_pipelines.backup.targets import open_target, target_named
+    """The targets that can be reached now, as ``open_targets``; of the others it is told."""
+    from thatdam_pipelines.backup.choosing import open_targets
 
-    if source is not None:
-        known = any(target.name == source for target in settings.backup_targets)
-        wanted = target_named(settings, source) if known else BackupTarget(name="given", url=source, key_file=key)
-        return [open_target(settings, wanted)]
-    if not settings.backup_targets:
-        raise _no_targets()
-    opened = []
-    for wanted in settings.backup_targets:
-        try:
-            opened.append(open_target(settings, wanted, library.ledger if library else None))
-        except ThatdamError as error:
-            err.print(str(error), markup=False, highlight=False, style="yellow", soft_wrap=True)
-    if not opened:
-        raise QueryError("backup", "no target can be reached now", "Mount one, or name one with --from.")
-    return opened
+    def told(problem: str) -> None:
+        err.print(problem, markup=False, highlight=False, style="yellow", soft_wrap=True)
 
-
-def _with_snapshot(targets: list["Target"], snapshot: str) -> tuple[list["Target"], "SnapshotName"]:
-    """The targets, one that has the snapshot first; of the latest, the one with this library's newest, if any has."""
-    from thatdam_pipelines.backup.manifest import find_snapshot
-
-    causes: list[str] = []
-    own = _own_library()
-    for library in [own, None] if own else [None]:
-        found = []
-        for target in targets:
-            try:
-                found.append((find_snapshot(target, snapshot, library), target))
-            except QueryError as error:
-                causes.append(error.cause)
-        if found:
-            name, first = max(found, key=lambda one: one[0].created_utc)
-            return [first, *(target for target in targets if target is not first)], name
-    raise QueryError(snapshot, "; ".join(dict.fromkeys(causes)), "See `thatdam backup list`.")
-
-
-def _own_library() -> str | None:
-    """The id of this home's library; None where there is none, or it is what is to be restored."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from thatdam_pipelines.library.home import Library
-
-    with Library(get_settings()) as library:
-        try:
-            return library.ledger.get_setting("library_id") if library.has_begun else None
-        except (ThatdamError, SQLAlchemyError, OSError):
-            return None
-
-
-def _no_targets() -> SettingsError:
-    return SettingsError("THATDAM_BACKUP_TARGETS", "no backup target is set", "See docs/backup.md.")
+    return open_targets(settings, told, source, key, library.ledger if library else None)
 
 
 def _share(text: str) -> float:

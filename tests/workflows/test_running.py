@@ -179,13 +179,19 @@ def test_backups_are_kept_at_the_targets_of_the_settings(settings: Settings, sti
     steps = [{"action": "ingest", "paths": [str(stills)]}]
     steps += [{"action": name, "target": ["nas"]} for name in ("backup", "audit", "drill", "prune")]  # type: ignore[dict-item]
     steps += [{"action": "backup", "dry_run": True, "target": ["nas"]}, {"action": "backup"}]  # type: ignore[dict-item]
+    steps += [{"action": "verify", "heal": True}, {"action": "restore", "to": "back", "path": "*.jpg"}]  # type: ignore[dict-item]
+    steps += [{"action": "restore", "to": "elsewhere", "all": True, "from": "nas", "dry_run": True}]  # type: ignore[dict-item]
+    steps += [{"action": "restore", "to": "back"}, {"action": "restore", "to": "x", "all": True, "from": "/proc"}]  # type: ignore[dict-item]
     workflow = read_workflow(json.dumps({"workflow": steps}), "test")
     with Library(made) as library:
         asked = ask_for(library, workflow, name="test", source="command", by="ada", base=tmp_path)
         told = [run_step(library, asked, number) for number in range(1, len(steps) + 1)]
-    assert [step.state for step in told] == ["done"] * 6 + ["failed"], told
+    assert [step.state for step in told] == ["done"] * 6 + ["failed"] + ["done"] * 3 + ["failed"] * 2, told
     assert told[2].result[0]["wrong"] == [] and told[3].result[0]["files"] > 0
     assert (told[5].result["copied"], told[5].result["skipped"]) == (0, 2)
+    assert {path.name for path in (tmp_path / "back").rglob("*.jpg")} == {"red.jpg", "blue.jpg"}
+    assert told[9].result["files"] > 2 and told[9].result["dry_run"]
+    assert "one of path, media and all" in str(told[10].error) and "no such backup target" in str(told[11].error)
     assert told[6].result["skipped"] > 0 and "away" in str(told[6].error)
 
 

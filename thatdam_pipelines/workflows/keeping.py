@@ -8,12 +8,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from thatdam_pipelines.backup.audit import audit_target, drill
+from thatdam_pipelines.backup.choosing import no_targets, open_targets, with_snapshot
 from thatdam_pipelines.backup.contents import originals
 from thatdam_pipelines.backup.prune import prune
+from thatdam_pipelines.backup.restore import RestoreReport, Wanted, restore
 from thatdam_pipelines.backup.snapshot import take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target, target_named
+from thatdam_pipelines.backup.turns import at_each
 from thatdam_pipelines.backup.verify import verify_originals
-from thatdam_pipelines.errors import OfflineError, SettingsError, ThatdamError
+from thatdam_pipelines.errors import OfflineError, QueryError, ThatdamError
 from thatdam_pipelines.library.accounts import Role
 from thatdam_pipelines.settings import BackupTarget
 from thatdam_pipelines.workflows.action import Action, Desk, Outcome, WritePath, named
@@ -35,19 +38,18 @@ class Keeping(Action):
         known = desk.settings.backup_targets
         if found := [target_named(desk.settings, name) for name in self.target] or known:
             return found
-        raise SettingsError("THATDAM_BACKUP_TARGETS", "no backup target is set", "See docs/backup.md.")
+        raise no_targets()
 
     def would(self, desk: Desk) -> str:
         return f"do {self.action} at {named([target.name for target in self.targets(desk)])}"
 
     def at_each(self, desk: Desk, work: Callable[[BackupTarget], dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
         """What the work gives at each target, and what is wrong; one that fails keeps no other from its own."""
-        reports = []
-        for wanted in self.targets(desk):
-            try:
-                reports.append(work(wanted))
-            except ThatdamError as error:
-                reports.append({"target": wanted.name, "error": str(error)})
+        turns = at_each(desk.settings, self.targets(desk), work)
+        reports = [
+            {"target": wanted.name, "error": str(done)} if isinstance(done, ThatdamError) else done
+            for wanted, done in turns
+        ]
         return reports, "; ".join(f"{report['target']}: {why}" for report in reports if (why := _wrong(report)))
 
 
@@ -152,13 +154,51 @@ class Verify(Action):
     heal: bool = Field(False, description="Put back what is damaged or missing, from a backup.")
 
     def run(self, desk: Desk) -> Outcome:
-        targets = [_opened(desk, wanted) for wanted in desk.settings.backup_targets] if self.heal else []
+        away: list[str] = []
+        targets = open_targets(desk.settings, away.append, ledger=desk.library.ledger) if self.heal else []
         report = verify_originals(desk.library, share=self.share, heal_from=targets)
-        return Outcome(report.as_dict(), f"{report.unhealed} originals are wrong" if report.unhealed else "")
+        wrong = [f"{report.unhealed} originals are wrong", *away] if report.unhealed else []
+        return Outcome(report.as_dict(), "; ".join(wrong))
 
     def would(self, desk: Desk) -> str:
         files = sum(1 for _ in originals(desk.library))
         return f"re-read {self.share:.0%} of {files} originals" + (" and heal what is wrong" if self.heal else "")
+
+
+class Restore(Action):
+    """Restores files of a snapshot, or a whole home, each proven against its hash. Nothing different is overwritten.
+
+    The step fails when a file cannot be restored.
+    """
+
+    role: ClassVar[Role] = "admin"
+
+    action: Literal["restore"]
+    to: WritePath = Field(description="Folder to restore to.")
+    snapshot: str = Field("latest", description="A snapshot, or latest.")
+    source: str | None = Field(None, alias="from", description="A target of the settings; null: all that are there.")
+    path: str | None = Field(None, min_length=1, description="Files whose path or its end is like this.")
+    media: str | None = Field(None, min_length=1, description="The original with this media id.")
+    everything: bool = Field(False, alias="all", description="A whole home, for an empty machine.")
+    dry_run: bool = Field(False, description="Say what it would do and how long it would take; write nothing.")
+
+    def run(self, desk: Desk) -> Outcome:
+        report = self._restored(desk, dry_run=self.dry_run)
+        wrong = f"{len(report.problems)} files could not be restored" if report.problems else ""
+        return Outcome(report.as_dict(), wrong)
+
+    def would(self, desk: Desk) -> str:
+        report = self._restored(desk, dry_run=True)
+        return f"restore {report.files} files ({report.bytes / 1e6:.1f} MB) of {report.snapshot_id} to {self.to}"
+
+    def _restored(self, desk: Desk, *, dry_run: bool) -> RestoreReport:
+        if sum((self.path is not None, self.media is not None, self.everything)) != 1:
+            raise QueryError("restore", "it does not say what to restore", "Give one of path, media and all.")
+        if self.source is not None:
+            target_named(desk.settings, self.source)
+        targets = open_targets(desk.settings, lambda _away: None, self.source, ledger=desk.library.ledger)
+        targets, name = with_snapshot(desk.settings, targets, self.snapshot)
+        return restore(targets, name, Wanted(self.everything, self.path, self.media), self.to, dry_run=dry_run)
 
 
 def _opened(desk: Desk, wanted: BackupTarget) -> Target:
