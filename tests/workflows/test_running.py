@@ -188,7 +188,7 @@ def test_backups_are_kept_at_the_targets_of_the_settings(settings: Settings, sti
         told = [run_step(library, asked, number) for number in range(1, len(steps) + 1)]
     assert [step.state for step in told] == ["done"] * 6 + ["failed"] + ["done"] * 3 + ["failed"] * 2, told
     assert told[2].result[0]["wrong"] == [] and told[3].result[0]["files"] > 0
-    assert (told[5].result["copied"], told[5].result["skipped"]) == (0, 2)
+    assert told[5].result["copied"] == 0 and told[5].result["skipped"] >= 2
     assert {path.name for path in (tmp_path / "back").rglob("*.jpg")} == {"red.jpg", "blue.jpg"}
     assert told[9].result["files"] > 2 and told[9].result["dry_run"]
     assert "one of path, media and all" in str(told[10].error) and "no such backup target" in str(told[11].error)

@@ -26,7 +26,7 @@ def back_up(library: Library, backup_root: Path, *, dry_run: bool = False) -> di
         OfflineError: The folder or the media store cannot be reached.
         StoreError: The folder is full or does not work.
     """
-    target = _target(library.settings, backup_root)
+    target = target_at(library.settings, backup_root)
     if dry_run:
         copied, skipped = preview_snapshot(library, target)
         return {"copied": copied, "skipped": skipped, "dest": target.url, "missing": []}
@@ -39,7 +39,7 @@ def back_up(library: Library, backup_root: Path, *, dry_run: bool = False) -> di
     }
 
 
-def _target(settings: Settings, folder: Path) -> BackupTarget:
+def target_at(settings: Settings, folder: Path) -> BackupTarget:
     """The settings' target with this folder; else one that is called by the folder's path."""
     path = folder.expanduser().absolute()
     name = f"folder-{blake3(escape_name(str(path)).encode()).hexdigest()[:8]}"

@@ -1,7 +1,5 @@
 """Actions that back the library up, prove what is kept, and bring it back."""
 
-import hashlib
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -12,13 +10,14 @@ from thatdam_pipelines.backup.choosing import no_targets, open_targets, with_sna
 from thatdam_pipelines.backup.contents import originals
 from thatdam_pipelines.backup.prune import prune
 from thatdam_pipelines.backup.restore import RestoreReport, Wanted, restore
-from thatdam_pipelines.backup.snapshot import take_snapshot
+from thatdam_pipelines.backup.snapshot import preview_snapshot, take_snapshot
 from thatdam_pipelines.backup.targets import Target, open_target, target_named
 from thatdam_pipelines.backup.turns import at_each
 from thatdam_pipelines.backup.verify import verify_originals
-from thatdam_pipelines.errors import OfflineError, QueryError, ThatdamError
+from thatdam_pipelines.errors import QueryError, ThatdamError
 from thatdam_pipelines.library.accounts import Role
 from thatdam_pipelines.settings import BackupTarget
+from thatdam_pipelines.toolbox.backing_up import target_at
 from thatdam_pipelines.workflows.action import Action, Desk, Outcome, WritePath, named
 
 
@@ -77,31 +76,22 @@ class Backup(Keeping):
 
     def would(self, desk: Desk) -> str:
         counted = [self._counted(desk, wanted) for wanted in self.targets(desk)]
-        said = [f"{one['new_files']} originals new and {one['known_files']} there" for one in counted]
+        said = [f"{one['new_files']} files new and {one['known_files']} there" for one in counted]
         where = [target.url for target in self.targets(desk)]
         return "take a snapshot at " + "; ".join(f"{url}: {what}" for url, what in zip(where, said, strict=True))
 
     def targets(self, desk: Desk) -> list[BackupTarget]:
         if self.backup_root is None:
             return super().targets(desk)
-        known = [target for target in desk.settings.backup_targets if target.url == str(self.backup_root)]
-        return known or [BackupTarget(name=_name_of(str(self.backup_root)), url=str(self.backup_root))]
+        return [target_at(desk.settings, self.backup_root)]
 
     def _taken(self, desk: Desk, wanted: BackupTarget) -> dict[str, Any]:
         return take_snapshot(desk.library, wanted).as_dict()
 
     def _counted(self, desk: Desk, wanted: BackupTarget) -> dict[str, Any]:
-        """Originals that a snapshot would copy, and those that are there; proxies and tables come with them."""
-        try:
-            target = open_target(desk.settings, wanted, desk.library.ledger)
-        except OfflineError:
-            # Nothing was ever kept there, or its disk is away: all of it would be copied.
-            known: dict[str, Any] = {}
-        else:
-            known = dict(desk.library.ledger.copies.states(target.target_id, ""))
-        hashes = {source.blake3 for source in originals(desk.library) if source.blake3}
-        there = sum(known.get(blake3) == "verified" for blake3 in hashes)
-        return {"target": wanted.name, "new_files": len(hashes) - there, "known_files": there}
+        """What a snapshot would copy, but for the copy of the database, and what is there."""
+        copied, skipped = preview_snapshot(desk.library, wanted)
+        return {"target": wanted.name, "new_files": copied, "known_files": skipped}
 
 
 class Audit(Keeping):
@@ -209,9 +199,3 @@ def _wrong(report: dict[str, Any]) -> str:
     if "error" in report:
         return str(report["error"])
     return "; ".join(f"{len(report[name])} {name}" for name in ("missing", "wrong") if report.get(name))
-
-
-def _name_of(folder: str) -> str:
-    """A name for a target that the settings do not name: always the same for a folder."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.rstrip("/").rpartition("/")[2]).strip("-._") or "backup"
-    return f"{plain[:40]}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"

@@ -37,4 +37,4 @@ def _or_variable(declared: dict[str, Any]) -> dict[str, Any]:
     if declared.get("type") == "string" and "enum" not in declared and "const" not in declared:
         return declared
     around = {name: declared[name] for name in ("title", "description", "default") if name in declared}
-    return around | {"anyOf": [{key: declared[key] for key in declared.keys() - around.keys()}, _VARIABLE]}
+    return around | {"anyOf": [{key: value for key, value in declared.items() if key not in around}, _VARIABLE]}
