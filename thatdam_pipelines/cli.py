@@ -28,6 +28,7 @@ from thatdam_pipelines.tag_command import tag_app
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
 from thatdam_pipelines.toolbox_command import add_toolbox
 from thatdam_pipelines.transcript_command import transcript
+from thatdam_pipelines.trim_command import trim_idle
 from thatdam_pipelines.users_command import users_app
 from thatdam_pipelines.workflow_command import workflow_app
 from thatdam_pipelines.xmp_command import xmp_app
@@ -52,6 +53,7 @@ add_toolbox(app)
 app.add_typer(workflow_app, name="workflow")
 for command in (search, related, transcript, sql, explain, rate, state, describe, verify):
     app.command()(command)
+app.command("trim_idle")(trim_idle)
 
 
 class Container(StrEnum):
