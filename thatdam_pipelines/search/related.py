@@ -19,6 +19,23 @@ WHERE relatives.media_id = $media_id AND ($relation IS NULL OR relation = $relat
 ORDER BY relation, relatives.score DESC, other_id
 """
 
+_SYNCED = """
+SELECT other_id AS media_id, media.path, offset_s, drift_ppm, method, confidence, sure, error_s, overlap_s, reason
+FROM (
+    SELECT
+        media_id AS seen_id, reference_id AS other_id, offset_s, drift_ppm,
+        method, confidence, sure, error_s, overlap_s, reason
+    FROM syncs
+    UNION ALL
+    SELECT
+        reference_id, media_id, -offset_s / (1 + coalesce(drift_ppm, 0) / 1e6), -drift_ppm / (1 + drift_ppm / 1e6),
+        method, confidence, sure, error_s, overlap_s, reason
+    FROM syncs
+) JOIN media ON media.media_id = other_id
+WHERE seen_id = $media_id
+ORDER BY sure DESC, confidence DESC, other_id
+"""
+
 
 @dataclass(frozen=True)
 class Relative:
@@ -58,6 +75,28 @@ class Relative:
         return f"{said}  by {self.method}{', ' + ', '.join(self.operations) if self.operations else ''}"
 
 
+@dataclass(frozen=True)
+class Synced:
+    """Where a recording lies on the time line of another that was recorded together with it.
+
+    Args:
+        offset_s: Time in the other at which this one begins; None where that was refused.
+        drift_ppm: How much longer its second is by the other's clock; None: not measured.
+        sure: False: refused; ``reason`` says why.
+    """
+
+    media_id: str
+    path: str
+    offset_s: float | None
+    drift_ppm: float | None
+    method: str
+    confidence: float
+    sure: bool
+    error_s: float | None
+    overlap_s: float | None
+    reason: str
+
+
 def related(library: Library, subject: str, relation: str | None = None) -> list[Relative]:
     """The relations of the file that ``subject`` names, as the catalogue has them.
 
@@ -73,6 +112,16 @@ def related(library: Library, subject: str, relation: str | None = None) -> list
         raise QueryError(subject, "the library has no file of that name, path or media id", "See `thatdam explain`.")
     rows = catalog.run_sql(library.settings, _SQL, {"media_id": media_id, "relation": relation})
     return [Relative(**row) for row in rows.iter_rows(named=True)]
+
+
+def synced(library: Library, media_id: str) -> list[Synced]:
+    """The recordings that a recording was laid beside, as the catalogue has them.
+
+    Raises:
+        QueryError: Nothing was published yet.
+    """
+    rows = catalog.run_sql(library.settings, _SYNCED, {"media_id": media_id})
+    return [Synced(**row) for row in rows.iter_rows(named=True)]
 
 
 def instant_of(library: Library, subject: str) -> Instant:

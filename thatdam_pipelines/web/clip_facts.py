@@ -31,11 +31,11 @@ def headline(clip: MediaDetail) -> list[str]:
 
 def facts_of(clip: MediaDetail) -> dict[str, Rows]:
     """Facts by heading; what is not known is left out."""
-    facts = clip.facts or {}
+    facts, proxy, sound = clip.facts or {}, clip.proxy or {}, clip.sound or {}
     found = {
         "Shot": _told([_shot(facts), _camera(facts), _place(facts), ("Timecode", facts.get("timecode"))]),
         "Picture": _told([_size(facts), _length(facts), _rate(facts), *_picture(facts)]),
-        "Sound": _told([("Codec", facts.get("audio_codec")), _channels(facts), _loudness(clip.proxy or {})]),
+        "Sound": _told([("Codec", facts.get("audio_codec")), _channels(facts), *_heard(proxy, sound)]),
         "Streams": _told((f"{stream['stream_index']} {stream['type']}", _stream(stream)) for stream in clip.streams),
     }
     return {title: rows for title, rows in found.items() if rows}
@@ -96,9 +96,19 @@ def _channels(facts: dict[str, Any]) -> tuple[str, str | None]:
     return "Channels", rate and f"{layout}, {rate / 1000:g} kHz"
 
 
-def _loudness(proxy: dict[str, Any]) -> tuple[str, str | None]:
-    loudness = proxy.get("loudness_lufs")
-    return "Loudness", None if loudness is None else f"{loudness:.1f} LUFS"
+def _heard(proxy: dict[str, Any], sound: dict[str, Any]) -> Rows:
+    loudness, spread, peak = (proxy.get(name) for name in ("loudness_lufs", "loudness_range_lu", "true_peak_dbtp"))
+    lasting = ((name, sound.get(f"{name.lower()}_s")) for name in ("Speech", "Music", "Silence"))
+    return _told(
+        [
+            ("Loudness", None if loudness is None else f"{loudness:.1f} LUFS"),
+            ("Range", None if loudness is None or spread is None else f"{spread:.1f} LU"),
+            ("True peak", None if peak is None else f"{peak:.1f} dBTP"),
+            ("Mostly", sound.get("kind")),
+            *((name, duration(seconds) if seconds else None) for name, seconds in lasting),
+            ("Faults", ", ".join(sound.get("faults") or [])),
+        ]
+    )
 
 
 def _stream(stream: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Clips: browsing them, their filters with counts, and everything known of one."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import polars as pl
@@ -9,12 +10,14 @@ from pydantic import Field
 from thatdam_pipelines.library.copies import LIBRARY
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS
+from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS
 from thatdam_pipelines.library.schemas_motion import DESCRIPTIONS, MOTION
 from thatdam_pipelines.library.table import Table
-from thatdam_pipelines.search.browse import After, Order, browse, facets
+from thatdam_pipelines.search.browse import After, Order, browse, clips_of, facets
 from thatdam_pipelines.search.filters import Filters
 from thatdam_pipelines.search.pairs import pairs_of
+from thatdam_pipelines.search.related import related, synced
+from thatdam_pipelines.search.timeline import timeline
 from thatdam_pipelines.web.context import VECTORS_WAIT_S, Shared
 from thatdam_pipelines.web.cursors import read_cursor, write_cursor
 from thatdam_pipelines.web.models import (
@@ -27,9 +30,13 @@ from thatdam_pipelines.web.models import (
     MediaDetail,
     MediaId,
     Pairs,
+    RelatedClip,
+    Relations,
     SceneFacts,
     Scenes,
     Stages,
+    SyncedClip,
+    Timeline,
     clip_of,
     links_of,
 )
@@ -85,6 +92,7 @@ def get_media(shared: Shared, media_id: MediaId) -> MediaDetail:
         locations=locations_by(library.tables, "media_id", [media_id]).sort("batch_id", "source_path").to_dicts(),
         copies=_copies(library, media[0]["blake3"]),
         proxy=next(iter(_rows(library, PROXIES, batch_id, media_id)), None),
+        sound=next(iter(_rows(library, AUDIO, batch_id, media_id)), None),
         tags=_rows(library, TAGS, batch_id, media_id),
         motion=next(iter(_rows(library, MOTION, batch_id, media_id)), None),
         described=_rows(library, DESCRIPTIONS, batch_id, media_id),
@@ -129,6 +137,33 @@ def get_scenes(shared: Shared, media_id: MediaId) -> Scenes:
         items=[
             SceneFacts.model_validate(row | {"tags": tags.get(row["scene_id"], [])}, extra="ignore") for row in scenes
         ]
+    )
+
+
+@router.get("/media/{media_id}/timeline", responses=problems(404, 422, 503))
+def get_timeline(shared: Shared, media_id: MediaId) -> Timeline:
+    """What is known of a clip over time: speech, music, silence, motion."""
+    tracks = timeline(shared.library, media_id, batch_of(shared.library, media_id))
+    return Timeline.model_validate({"tracks": [asdict(track) for track in tracks]})
+
+
+@router.get("/media/{media_id}/related", responses=problems(400, 404, 422, 503))
+def get_related(shared: Shared, media_id: MediaId) -> Relations:
+    """What a clip has to do with others, as it was last published: copies, takes, places, sessions, synced cameras."""
+    batch_of(shared.library, media_id)
+    if not shared.settings.catalog_path.exists():
+        return Relations(items=[], synced=[])
+    relatives = related(shared.library, media_id)
+    beside = synced(shared.library, media_id)
+    others = {one.media_id for one in relatives} | {one.media_id for one in beside}
+    clips = clips_of(shared.library, others)
+
+    def other(media_id: str) -> dict[str, Any]:
+        return {"clip": clip_of(clips[media_id]) if media_id in clips else None, "links": links_of(media_id)}
+
+    return Relations(
+        items=[RelatedClip(**vars(one), **other(one.media_id)) for one in relatives],
+        synced=[SyncedClip(**vars(one), **other(one.media_id)) for one in beside],
     )
 
 

@@ -152,6 +152,7 @@ class MediaDetail(BaseModel):
     locations: list[dict[str, Any]] = Field(description="Rows of the table locations: every place of it.")
     copies: list[CopyFacts]
     proxy: dict[str, Any] | None = Field(description="Columns of the table proxies; null before it is made.")
+    sound: dict[str, Any] | None = Field(description="Columns of the table audio; null where nothing was heard.")
     tags: list[dict[str, Any]] = Field(description="Words a machine gave to it and to its scenes.")
     motion: dict[str, Any] | None = Field(description="Columns of the table motion; null before it is measured.")
     described: list[dict[str, Any]] = Field(description="Rows of the table descriptions, of it and of its scenes.")
@@ -189,6 +190,67 @@ class Pair(BaseModel):
 
 class Pairs(BaseModel):
     items: list[Pair]
+
+
+class Stretch(BaseModel):
+    start_s: float
+    end_s: float
+    text: str = Field(description="What is said of it; empty where the track's title says all.")
+    strength: float | None = Field(description="0 to 1 of the greatest of the track; null: it is there or not.")
+
+
+class Track(BaseModel):
+    name: str = Field(examples=["speech"])
+    title: str
+    items: list[Stretch]
+
+
+class Timeline(BaseModel):
+    """What is known of a clip over time; tracks with nothing in them are left out."""
+
+    tracks: list[Track]
+
+
+class RelatedClip(BaseModel):
+    """What the clip has to do with another."""
+
+    relation: str = Field(examples=["derived_from"])
+    direction: str = Field(description="copy: it was made of the other; source: the other of it; both: neither.")
+    media_id: str = Field(description="The other.")
+    path: str = Field(description="Path the other came from.")
+    score: float = Field(description="How sure, 0 to 1.")
+    method: str = Field(description="What said so: picture, sound, look, position, recorder, clock.")
+    start_s: float | None = Field(description="Begin of the stretch that it is about; null: all of the clip.")
+    end_s: float | None
+    other_start_s: float | None = Field(description="Begin of the same stretch in the other.")
+    other_end_s: float | None
+    speed: float | None = Field(description="Seconds of the other a second of the clip.")
+    mirrored: bool | None
+    operations: list[str] | None = Field(description="What was done to the copy: transcode, trim, crop, ...")
+    clip: Clip | None = Field(description="The other in short.")
+    links: Links
+
+
+class SyncedClip(BaseModel):
+    """Where the clip lies on the time line of another that was recorded with it."""
+
+    media_id: str = Field(description="The other.")
+    path: str
+    offset_s: float | None = Field(description="Time in the other at which the clip begins; null: refused.")
+    drift_ppm: float | None
+    method: str
+    confidence: float
+    sure: bool
+    error_s: float | None
+    overlap_s: float | None
+    reason: str = Field(description="Why it was refused.")
+    clip: Clip | None = Field(description="The other in short.")
+    links: Links
+
+
+class Relations(BaseModel):
+    items: list[RelatedClip]
+    synced: list[SyncedClip]
 
 
 class Stage(BaseModel):

@@ -4,6 +4,7 @@ import { get, send } from "./api.js";
 import { $, isTyping, make } from "./elements.js";
 import { showCuration } from "./curation.js";
 import { Player } from "./player.js";
+import { showRelations } from "./relations.js";
 
 const { media } = $("article").dataset;
 const at = Number(new URLSearchParams(location.search).get("t")) || 0;
@@ -13,7 +14,8 @@ let player = null;
 async function start() {
   const detail = await get(address);
   if ($(".player")) await openPlayer(detail);
-  if (detail.curation) showCuration($("#said"), detail);
+  showCuration($("#said"), detail);
+  await showRelations($("#relations"), media, detail.kind === "image" ? null : player);
 }
 
 async function openPlayer({ kind, facts, proxy, links }) {

@@ -9,6 +9,7 @@ import { drawWave } from "./wave.js";
 
 export class Player {
   #scenes = [];
+  #tracks = [];
   #marks = { in: null, out: null };
   #serial = 0;
 
@@ -18,7 +19,7 @@ export class Player {
     this.shuttle = new Shuttle(this.video, (speed) => this.#showSpeed(speed));
     this.video.addEventListener("timeupdate", () => this.#showTime());
     this.video.addEventListener("seeked", () => this.#showTime());
-    this.video.addEventListener("loadedmetadata", () => this.#showScenes());
+    this.video.addEventListener("loadedmetadata", () => this.#showTracks());
     this.video.addEventListener("error", () => this.#say("The proxy cannot be played here. Save the original, or look at the clip's stages."));
     this.video.addEventListener("click", () => this.shuttle.toggle());
     $(".toggle", element).addEventListener("click", () => this.shuttle.toggle());
@@ -45,6 +46,7 @@ export class Player {
     Object.assign(this, { clip, links });
     this.#marks = { in: null, out: null };
     this.#scenes = [];
+    this.#tracks = [];
     this.#say("");
     const still = clip.kind === "image";
     this.element.dataset.kind = clip.kind;
@@ -60,17 +62,21 @@ export class Player {
     this.video.src = links.proxy;
     this.seek(at);
     this.#place($(".moment", this.element), moment?.start ?? null, moment?.end ?? null);
-    this.#showScenes();
+    this.#showTracks();
     this.#showMarks();
     this.#showTime();
     if (play) this.shuttle.forward();
     const canvas = $(".wave", this.element);
     canvas.hidden = true;
     if (wave && clip.has_audio) drawWave(canvas, `${links.self}/waveform.json`).then((drawn) => (canvas.hidden = !drawn || serial !== this.#serial));
-    const { items } = await get(links.scenes).catch(() => ({ items: [] }));
+    const [{ items }, { tracks }] = await Promise.all([
+      get(links.scenes).catch(() => ({ items: [] })),
+      get(`${links.self}/timeline`).catch(() => ({ tracks: [] })),
+    ]);
     if (serial !== this.#serial) return;
     this.#scenes = items;
-    this.#showScenes();
+    this.#tracks = tracks;
+    this.#showTracks();
     this.#showTime();
   }
 
@@ -153,7 +159,7 @@ export class Player {
     $(".tags", this.element).replaceChildren(...(scene?.tags ?? []).slice(0, 6).map((tag) => make("a", { className: "tag", href: `/?tag=${encodeURIComponent(tag)}` }, tag)));
   }
 
-  #showScenes() {
+  #showTracks() {
     const parts = this.#scenes.map((scene) => {
       const part = make("span", { title: scene.tags.join(", ") }, scene.tags.slice(0, 3).join(" "));
       part.dataset.transition = scene.transition_in;
@@ -161,6 +167,18 @@ export class Player {
       return part;
     });
     $(".scenes", this.element).replaceChildren(...parts);
+    $(".tracks", this.element).replaceChildren(...this.#tracks.map((track) => this.#lane(track)));
+    this.element.style.setProperty("--tracks", this.#tracks.length);
+  }
+
+  #lane({ name, title, items }) {
+    const parts = items.map(({ start_s: start, end_s: end, text, strength }) => {
+      const part = make("span", { title: text || title }, text);
+      if (strength !== null) part.style.opacity = 0.08 + 0.92 * strength;
+      this.#place(part, start, end);
+      return part;
+    });
+    return make("div", { className: "lane", dataset: { track: name } }, ...parts, make("b", {}, title));
   }
 
   #showMarks() {
