@@ -108,6 +108,19 @@ def test_files_shot_within_the_hour_and_near_by_are_related(tmp_path: Path) -> N
     assert pairs == {"same_session": {"ab", "bc"}, "same_place": {"ab", "ad", "bd"}}
 
 
+def test_what_was_recorded_together_is_one_session_and_nothing_is_related_to_itself(tmp_path: Path) -> None:
+    with Library(Settings(home=tmp_path / "group")) as library:
+        empty = {column.name: b"" for column in FINGERPRINTS.columns if column.dtype == pl.Binary}
+        common = {"recipe": fingerprints_recipe(library.settings).id, "kind": "audio", "size_bytes": 1} | empty
+        together = {"batch_id": "b0", "group_id": "take-12", "duration_s": 5.0}
+        rows = [common | together | {"media_id": name, "group_camera": name} for name in "ab"]
+        library.tables.write(FINGERPRINTS, "b0", FINGERPRINTS.frame(rows))
+        relate_batch(library, "b0")
+        found = library.tables.read(RELATIONS, "b0").to_dicts()
+    pairs = {(row["relation"], row["media_id"], row["other_id"]) for row in found}
+    assert pairs == {("same_session", "a", "b")}
+
+
 def test_real_proxies_have_fingerprints_and_bad_ones_cost_only_themselves(
     library: Library, ids: dict[str, str]
 ) -> None:

@@ -142,7 +142,8 @@ def _related(index: KeyIndex, files: _Files, known: Known, compared: set[tuple[s
             compared.add(pair)
             yield from kinship(known, files.whole(batch, row))
     for batch, row in _before_and_after(index, files, known):
-        if (found := session(known, files.facts(batch, row))) is not None:
+        other = files.facts(batch, row)
+        if other.media_id != known.media_id and (found := session(known, other)) is not None:
             yield found
 
 

@@ -40,12 +40,21 @@ export class Facets {
 
   // Shows the counts that belong to these filters.
   async update(filters) {
+    this.#mark(filters);
     if (this.#known === filters.toString()) return;
     this.#asked?.abort();
     this.#asked = new AbortController();
     const { facets } = await get("/api/v1/facets", filters, this.#asked.signal);
     this.#known = filters.toString();
     this.#show(facets, filters);
+  }
+
+  // What is chosen stands there at once; the counts follow.
+  #mark(filters) {
+    for (const input of this.form.elements) {
+      if (input.type === "checkbox") input.checked = filters.getAll(input.name).includes(input.value);
+      else if (input.name) input.value = filters.get(input.name) ?? "";
+    }
   }
 
   #show(facets, filters) {

@@ -14,7 +14,9 @@ const SHOWN = 4;
 // player: where the clip is seen; null where there is nothing to play.
 export async function showRelations(section, mediaId, player) {
   const { items, synced } = await get(`/api/v1/media/${mediaId}/related`).catch(() => ({ items: [], synced: [] }));
-  const rows = [...items.map(related), ...synced.map(beside)];
+  const made = new Set(items.filter(({ relation }) => relation === "derived_from").map((one) => one.media_id));
+  const told = items.filter((one) => one.relation !== "near_duplicate" || !made.has(one.media_id));
+  const rows = [...told.map(related), ...synced.map(beside)];
   if (!rows.length) return;
   const groups = Object.entries(GROUPS)
     .map(([name, title]) => group(title, rows.filter((row) => row.group === name), player))
