@@ -14,6 +14,7 @@ from thatdam_pipelines.web import (
     batches,
     curation,
     derivatives,
+    downloads,
     events,
     jobs,
     login,
@@ -36,7 +37,22 @@ from thatdam_pipelines.web.problems import install_problems
 
 STATIC = Path(__file__).parent / "static"
 SUBJECTS = (
-    *(status, login, search, media, curation, derivatives, batches, jobs, workflows, uploads, events, sql, pages),
+    *(
+        status,
+        login,
+        search,
+        media,
+        curation,
+        downloads,
+        derivatives,
+        batches,
+        jobs,
+        workflows,
+        uploads,
+        events,
+        sql,
+        pages,
+    ),
     *(plain, plain_work, status_socket),
 )
 ROUTERS = tuple(subject.router for subject in SUBJECTS)

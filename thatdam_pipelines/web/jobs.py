@@ -9,8 +9,10 @@ from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from thatdam_pipelines.errors import SettingsError
+from thatdam_pipelines.library.arrivals import Batch
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.reach import below_watched
+from thatdam_pipelines.library.schemas import FAILURE_TABLES
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.web.access import Caller
 from thatdam_pipelines.web.batches import BatchId
@@ -50,6 +52,20 @@ class Started(BaseModel):
     """The run that was asked for."""
 
     job_id: str
+
+
+class StartedMany(BaseModel):
+    """The runs that were asked for, one for each batch that something failed in."""
+
+    job_ids: list[str]
+
+
+class RetryRequest(BaseModel):
+    """What is to be tried again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    media_ids: list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]] = Field(min_length=1, max_length=5000)
 
 
 class IngestRequest(BaseModel):
@@ -102,8 +118,23 @@ def retry_batch(shared: Shared, caller: Asking, batch_id: BatchId, key: RequestK
     batch = shared.library.ledger.batch(batch_id)
     if batch is None:
         raise not_found(f"there is no batch {batch_id}", "GET /api/v1/batches lists them.")
-    job = "understand" if batch.state == "done" else "ingest"
-    return start(shared, caller, job, key, batch_id=batch_id, retry=True)
+    return start(shared, caller, _retrying(shared.library, batch), key, batch_id=batch_id, retry=True)
+
+
+@router.post("/media/retry", status_code=202, responses=problems(400, 413, 422, 503))
+def retry_media(shared: Shared, caller: Asking, body: RetryRequest, key: RequestKey = None) -> StartedMany:
+    """Try clips again that failed: a run for each of their batches, which tries all that failed in it."""
+    ledger = shared.library.ledger
+    batch_ids = sorted({content.batch_id for content in ledger.contents(body.media_ids).values()})
+    wanted = set(body.media_ids)
+    batches = [ledger.batch(batch_id) for batch_id in batch_ids if wanted & set(_failed(shared.library, batch_id))]
+    return StartedMany(
+        job_ids=[
+            start(shared, caller, _retrying(shared.library, one), key, batch_id=one.batch_id, retry=True).job_id
+            for one in batches
+            if one is not None
+        ]
+    )
 
 
 @router.post("/backup", status_code=202, responses=problems(400, 422, 503))
@@ -134,6 +165,23 @@ def start(
 def request_of(caller: Caller, what: str, key: str) -> str:
     """What tells the request of a caller for something from every other: 64 hex digits."""
     return hashlib.sha256(f"{caller.name}\0{what}\0{key}".encode()).hexdigest()
+
+
+def _failed(library: Library, batch_id: str) -> dict[str, str]:
+    """The first stage that failed on each content of a batch, by media id or where it was to come from."""
+    failed: dict[str, str] = {}
+    for table in FAILURE_TABLES:
+        for row in library.tables.read(table, batch_id).iter_rows(named=True):
+            failed.setdefault(row["media_id"] or row["subject"], row["stage"])
+    return failed
+
+
+def _retrying(library: Library, batch: Batch) -> str:
+    """The job that tries again what failed first: the heavy one follows by itself where the other has made more."""
+    from thatdam_pipelines.defs.ingest.jobs import LIGHT
+
+    light = batch.state != "done" or set(LIGHT) & set(_failed(library, batch.batch_id).values())
+    return "ingest" if light else "understand"
 
 
 def take(library: Library, path: str, album: str | None = None) -> list[str]:

@@ -70,8 +70,8 @@ def stored_file(
     status = 206 if wanted else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    blocks = _blocks(files, key, start, end)
-    return StreamingResponse(blocks, status_code=status, headers=headers, media_type=media_type)
+    pieces = blocks(files, key, start, end)
+    return StreamingResponse(pieces, status_code=status, headers=headers, media_type=media_type)
 
 
 def _is_known(request: Request, tag: str) -> bool:
@@ -95,6 +95,6 @@ def _range(request: Request, size: int, tag: str, modified: str) -> tuple[int, i
     return start, end
 
 
-def _blocks(files: Files, key: str, start: int, end: int) -> Iterator[bytes]:
+def blocks(files: Files, key: str, start: int, end: int) -> Iterator[bytes]:
     for at in range(start, end, _BLOCK_BYTES):
         yield files.read_range(key, at, min(end, at + _BLOCK_BYTES))

@@ -8,7 +8,11 @@ export class Problem extends Error {
   }
 }
 
+const ROLES = ["viewer", "editor", "admin"];
 let session = null;
+
+// Whether who looks at the page has this role, or a greater one: what they may not is not offered.
+export const may = (role) => ROLES.indexOf(document.documentElement.dataset.role) >= ROLES.indexOf(role);
 
 export async function get(path, parameters = null, signal = undefined) {
   const query = parameters?.toString();

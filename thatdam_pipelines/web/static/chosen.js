@@ -1,13 +1,16 @@
 // What is chosen in the library, and what can be done with all of it.
 
-import { send } from "./api.js";
+import { may, send } from "./api.js";
 import { make } from "./elements.js";
 import { count } from "./figures.js";
+import { askRights } from "./rights.js";
 
 const STATES = { in_review: "In review", approved: "Approved", rejected: "Rejected", archived: "Archived", new: "New" };
+// As many as one ZIP file takes.
+const MOST_FILES = 500;
 
 export class Chosen {
-  #ids = new Set();
+  #clips = new Map();
   #last = null;
 
   // onChange(): other clips are chosen now. onDone(): they were changed.
@@ -16,26 +19,26 @@ export class Chosen {
   }
 
   get size() {
-    return this.#ids.size;
+    return this.#clips.size;
   }
 
   has(id) {
-    return this.#ids.has(id);
+    return this.#clips.has(id);
   }
 
-  // order: all ids as they are shown, to choose from the last one up to this.
-  toggle(id, order = null) {
-    const from = order?.indexOf(this.#last) ?? -1;
+  // order: all clips as they are shown, to choose from the last one up to this.
+  toggle(clip, order = null) {
+    const from = order?.findIndex((one) => one.media_id === this.#last) ?? -1;
     if (from >= 0) {
-      const to = order.indexOf(id);
-      for (const one of order.slice(Math.min(from, to), Math.max(from, to) + 1)) this.#ids.add(one);
-    } else if (!this.#ids.delete(id)) this.#ids.add(id);
-    this.#last = id;
+      const to = order.findIndex((one) => one.media_id === clip.media_id);
+      for (const one of order.slice(Math.min(from, to), Math.max(from, to) + 1)) this.#clips.set(one.media_id, one);
+    } else if (!this.#clips.delete(clip.media_id)) this.#clips.set(clip.media_id, clip);
+    this.#last = clip.media_id;
     this.#show();
   }
 
   clear() {
-    this.#ids.clear();
+    this.#clips.clear();
     this.#show();
   }
 
@@ -46,18 +49,41 @@ export class Chosen {
   }
 
   #tools() {
+    const clear = make("button", { type: "button", className: "plain" }, "Choose none");
+    clear.addEventListener("click", () => this.clear());
+    return [
+      make("b", {}, `${count(this.size, "clip")} chosen`), ...(may("editor") ? this.#editing() : []), this.#download(),
+      ...(may("admin") ? [this.#deed("Back up now", () => this.#backUp())] : []), clear,
+    ];
+  }
+
+  #editing() {
     const stars = [1, 2, 3, 4, 5].map((rating) => this.#button("★", { rating }, `Rate ${rating} of 5`));
     const rating = make("span", { className: "stars", role: "group" }, ...stars);
     rating.setAttribute("aria-label", "Rating");
     const state = make("select", {}, new Option("State …", ""), ...Object.entries(STATES).map(([value, title]) => new Option(title, value)));
     state.setAttribute("aria-label", "State");
     state.addEventListener("change", () => state.value && this.#change({ state: state.value }));
-    const clear = make("button", { type: "button", className: "plain" }, "Choose none");
-    clear.addEventListener("click", () => this.clear());
+    const failed = [...this.#clips.values()].filter((clip) => clip.failed_reason).map((clip) => clip.media_id);
     return [
-      make("b", {}, `${count(this.size, "clip")} chosen`), rating, this.#button("Pick", { pick: "pick" }), this.#button("Reject", { pick: "reject" }), state,
-      this.#field("Add tag", (tag) => ({ add_tags: [tag] })), this.#field("Add to album", (album) => ({ add_albums: [album] })), clear,
-    ];
+      rating, this.#button("Pick", { pick: "pick" }), this.#button("Reject", { pick: "reject" }), state,
+      this.#field("Add tag", (tag) => ({ add_tags: [tag] })), this.#field("Add to album", (album) => ({ add_albums: [album] })),
+      this.#deed("Rights …", () => askRights(this.size, (rights) => this.#change(rights))),
+      failed.length ? this.#deed(`Retry ${failed.length} failed`, () => this.#retry(failed)) : null,
+    ].filter(Boolean);
+  }
+
+  // A link, so that the browser saves it while it comes.
+  #download() {
+    const query = new URLSearchParams([...this.#clips.keys()].map((id) => ["media_id", id]));
+    if (this.size <= MOST_FILES) return make("a", { className: "button", href: `/api/v1/download?${query}` }, "Download");
+    return make("button", { type: "button", disabled: true, title: `Up to ${MOST_FILES} at once` }, "Download");
+  }
+
+  #deed(title, deed) {
+    const button = make("button", { type: "button" }, title);
+    button.addEventListener("click", deed);
+    return button;
   }
 
   #button(title, change, label = title) {
@@ -74,12 +100,34 @@ export class Chosen {
     return input;
   }
 
-  async #change(change) {
-    this.bar.querySelector(".trouble")?.remove();
-    try {
-      await send("PATCH", "/api/v1/media", { media_ids: [...this.#ids], change });
+  #change(change) {
+    return this.#ask(async () => {
+      await send("PATCH", "/api/v1/media", { media_ids: [...this.#clips.keys()], change });
       this.#show();
       this.onDone();
+      return `${count(this.size, "clip")} changed.`;
+    });
+  }
+
+  #retry(failed) {
+    return this.#ask(async () => {
+      const { job_ids: jobs } = await send("POST", "/api/v1/media/retry", { media_ids: failed });
+      return `${count(jobs.length, "run")} started: see Status.`;
+    });
+  }
+
+  #backUp() {
+    return this.#ask(async () => {
+      await send("POST", "/api/v1/backup", {});
+      return "A snapshot was started: it copies all that no target holds yet. See Backups.";
+    });
+  }
+
+  // Says what came of it, or what is wrong.
+  async #ask(deed) {
+    this.bar.querySelector("[role=status], [role=alert]")?.remove();
+    try {
+      this.bar.append(make("span", { className: "quiet", role: "status" }, await deed()));
     } catch (error) {
       this.bar.append(make("span", { className: "trouble", role: "alert" }, `${error.message}. ${error.nextStep ?? ""}`));
     }

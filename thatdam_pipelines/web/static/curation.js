@@ -1,6 +1,6 @@
 // What people say of a clip: stars, pick or reject, state, tags, words and rights. Each change is sent as it is made.
 
-import { get, send } from "./api.js";
+import { get, may, send } from "./api.js";
 import { $, make } from "./elements.js";
 
 const STATES = { new: "New", in_review: "In review", approved: "Approved", rejected: "Rejected", archived: "Archived" };
@@ -42,7 +42,8 @@ export function showCuration(section, { media_id: mediaId, curation }) {
     past.dispatchEvent(new Event("toggle"));
   }
 
-  section.replaceChildren(make("h2", {}, "Notes"), make("div", { className: "curation" }, trouble, judgement, ...words, past));
+  const fields = make("fieldset", { className: "curation", disabled: !may("editor") }, trouble, judgement, ...words);
+  section.replaceChildren(make("h2", {}, "Notes"), fields, past);
   section.hidden = false;
   draw();
 }

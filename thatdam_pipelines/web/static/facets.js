@@ -40,9 +40,9 @@ export class Facets {
 
   // Shows the counts that belong to these filters.
   async update(filters) {
+    this.#asked?.abort();
     this.#mark(filters);
     if (this.#known === filters.toString()) return;
-    this.#asked?.abort();
     this.#asked = new AbortController();
     const { facets } = await get("/api/v1/facets", filters, this.#asked.signal);
     this.#known = filters.toString();

@@ -112,7 +112,7 @@ function chooser(item) {
 }
 
 function choose(item, toHere) {
-  chosen.toggle(item.media_id, toHere ? grid.items.map((one) => one.media_id) : null);
+  chosen.toggle(item.clip, toHere ? grid.items.map((one) => one.clip) : null);
 }
 
 function decorate(element) {

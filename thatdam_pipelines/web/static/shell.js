@@ -1,5 +1,6 @@
 // What every page has: the theme switch, help, the way to the search box, and taking in what is dropped.
 
+import { may, send } from "./api.js";
 import { takeDrops } from "./drop.js";
 import { $, isTyping } from "./elements.js";
 
@@ -13,6 +14,10 @@ function nextTheme() {
 
 $("#theme").addEventListener("click", nextTheme);
 $("#help").addEventListener("click", () => $("#keyboard").showModal());
+$("#log-out")?.addEventListener("click", async () => {
+  await send("POST", "/logout", {});
+  location.href = "/login";
+});
 document.addEventListener("keydown", (event) => {
   if (isTyping(event) || $("#keyboard").open) return;
   if (event.key === "?") $("#keyboard").showModal();
@@ -22,4 +27,4 @@ document.addEventListener("keydown", (event) => {
   } else return;
   event.preventDefault();
 });
-takeDrops();
+if (may("editor")) takeDrops();
