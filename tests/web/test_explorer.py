@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from thatdam_pipelines.settings import Settings
 
@@ -138,8 +139,26 @@ def test_a_picture_finds_the_clip_it_is_of(opened: Callable[..., Any], address: 
 def test_nothing_found_says_why_and_offers_an_explanation(opened: Callable[..., Any]) -> None:
     explorer = opened().search("zzyzx quux 4711")
     assert "Nothing found" in explorer.page.inner_text("#nothing")
-    assert "thatdam explain" in explorer.page.inner_text("#nothing")
+    explorer.press("/")
+    assert explorer.page.input_value("#explain input") == "zzyzx quux 4711"
+    explorer.page.click("#explain button")
+    explorer.page.wait_for_selector("#explained .warn:has-text('was ever seen')")
+    # The refusal is told by the browser too.
+    assert len(explorer.complaints) == 1 and "400" in explorer.complaints.pop()
     explorer.check()
+
+
+def test_a_file_that_no_search_finds_is_explained_stage_by_stage(opened: Callable[..., Any], web: TestClient) -> None:
+    failed = web.get("/api/v1/media", params={"status": "failed", "limit": 1}).json()["items"][0]
+    explorer = opened().search(QUERY)
+    explorer.page.click("#missing summary")
+    explorer.page.fill("#explain input", failed["name"])
+    explorer.press("Enter")
+    explorer.page.wait_for_selector("#explained .lineage [data-state=failed]")
+    assert failed["failed_reason"] in explorer.page.inner_text("#explained")
+    explorer.check()
+    explorer.page.click("#explained a[href^='/clips/']")
+    explorer.page.wait_for_url(f"**/clips/{failed['media_id']}")
 
 
 def test_an_empty_library_tells_where_to_put_footage(

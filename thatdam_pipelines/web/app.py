@@ -12,10 +12,12 @@ from fastapi.staticfiles import StaticFiles
 from thatdam_pipelines.settings import Settings
 from thatdam_pipelines.web import (
     batches,
+    cameras,
     curation,
     derivatives,
     downloads,
     events,
+    explain,
     jobs,
     login,
     media,
@@ -37,23 +39,8 @@ from thatdam_pipelines.web.problems import install_problems
 
 STATIC = Path(__file__).parent / "static"
 SUBJECTS = (
-    *(
-        status,
-        login,
-        search,
-        media,
-        curation,
-        downloads,
-        derivatives,
-        batches,
-        jobs,
-        workflows,
-        uploads,
-        events,
-        sql,
-        pages,
-    ),
-    *(plain, plain_work, status_socket),
+    *(status, login, search, explain, media, curation, downloads, derivatives, batches, cameras, jobs, workflows),
+    *(uploads, events, sql, pages, plain, plain_work, status_socket),
 )
 ROUTERS = tuple(subject.router for subject in SUBJECTS)
 """Curation before derivatives: the names of files come last."""

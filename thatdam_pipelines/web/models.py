@@ -271,6 +271,16 @@ class Stages(BaseModel):
     items: list[Stage]
 
 
+class Explained(BaseModel):
+    """What became of one file."""
+
+    subject: str = Field(description="What was asked for.")
+    media_id: str | None = Field(description="Null where its bytes were never read.")
+    paths: list[str] = Field(description="Where it came from.")
+    batch_id: str | None
+    stages: list[Stage]
+
+
 class BatchFacts(BaseModel):
     """An arrival."""
 

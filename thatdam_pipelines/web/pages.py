@@ -28,6 +28,9 @@ SHELVES: dict[ShelvesName, tuple[By, str]] = {
 }
 """Of each page that shows shelves, what they go by, and what it says where there are none."""
 
+MOST_LIVE = 4
+"""Cameras whose live pictures a page shows: each takes one of the six connections that browsers open to a server."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -79,7 +82,7 @@ def cameras_page(request: Request, shared: Shared) -> Response:
     """What the recorder sees and records."""
     settings = shared.settings
     found = recorder_status(settings)
-    return _page(request, "cameras.html", "Cameras", recorder=found, viewer=recorder_url(settings))
+    return _page(request, "cameras.html", "Cameras", recorder=found, viewer=recorder_url(settings), most_live=MOST_LIVE)
 
 
 def _page(request: Request, template: str, page: str, **values: Any) -> Response:

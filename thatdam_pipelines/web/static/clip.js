@@ -3,6 +3,7 @@
 import { get, send } from "./api.js";
 import { $, isTyping, make } from "./elements.js";
 import { showCuration } from "./curation.js";
+import { lineage } from "./lineage.js";
 import { Player } from "./player.js";
 import { showRelations } from "./relations.js";
 
@@ -31,22 +32,10 @@ async function showStages() {
   const section = $("#stages");
   try {
     const { items } = await get(`${address}/stages`);
-    section.replaceChildren($("h2", section), make("ol", { className: "lineage" }, ...items.map(stage)));
+    section.replaceChildren($("h2", section), lineage(items));
   } catch (error) {
     section.replaceChildren($("h2", section), make("p", { className: "warn" }, `${error.message}. ${error.nextStep ?? ""}`));
   }
-}
-
-function stage({ stage, state, recipe, at_utc: utc, run_url: run, reason, next_step: next }) {
-  const when = utc ? new Date(utc).toLocaleString() : "";
-  const told = state === "done" ? [recipe, when].filter(Boolean).join(" · ") : [reason, next].filter(Boolean).join(". ");
-  return make(
-    "li",
-    { dataset: { state } },
-    make("span", {}, make("b", {}, stage), state === "done" ? make("span", { className: "unseen" }, "done") : ` ${state}`),
-    make("span", { className: "told" }, told),
-    run ? make("a", { href: run, target: "_blank", rel: "noopener" }, "run") : make("span", {}),
-  );
 }
 
 async function retry({ target }) {

@@ -6,6 +6,7 @@ import { $, isTyping, make } from "./elements.js";
 import { FILTERS, Facets } from "./facets.js";
 import { count } from "./figures.js";
 import { Grid } from "./grid.js";
+import { offerExplanation, withdrawExplanation } from "./missing.js";
 import { Player } from "./player.js";
 
 const PAGE = 24;
@@ -76,6 +77,7 @@ async function search(now) {
     });
     showNotes(looks ? page : null);
     showCount(page, looks, filters);
+    withdrawExplanation();
     if (!page.shown.length) await showNothing(now, looks, page.knows_words);
     Object.assign(document.body.dataset, { state: "answered", answered: location.search });
   } catch (error) {
@@ -138,7 +140,8 @@ async function showNothing({ q, filters }, looks, knowsWords) {
     parts.push(make("p", {}, drop));
   }
   place.replaceChildren(...parts);
-  if (q) place.append(...(await explained(q)));
+  if (q) place.append(...(await ofThatName(q)));
+  if (q) offerExplanation(q);
 }
 
 function whyNothing(looks, knowsWords) {
@@ -148,13 +151,10 @@ function whyNothing(looks, knowsWords) {
 }
 
 // Files of that name, whose pages say what is done and what is missing.
-async function explained(q) {
+async function ofThatName(q) {
   const { items } = await get("/api/v1/media", new URLSearchParams({ name: q.slice(0, 255), limit: 5 })).catch(() => ({ items: [] }));
   const links = items.map((clip) => make("li", {}, make("a", { href: `${clip.links.page}#stages` }, clip.name), ` · ${clip.failed_reason ?? clip.status}`));
-  const command = make("code", {}, `thatdam explain ${/^[\w./-]+$/.test(q) ? q : `'${q.replaceAll("'", "'\\''")}'`}`);
-  return links.length
-    ? [make("p", {}, "Files of that name, and what was done to them:"), make("ul", {}, ...links)]
-    : [make("p", { className: "quiet" }, "A file that should be here? ", command, " tells what became of it.")];
+  return links.length ? [make("p", {}, "Files of that name, and what was done to them:"), make("ul", {}, ...links)] : [];
 }
 
 function showTrouble(error) {
