@@ -1,6 +1,7 @@
 """The Dagster instance of a home: its folder, its configuration, the limits of its pools."""
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def prepare_instance(settings: Settings) -> Path:
     if not target.exists() or target.read_bytes() != shipped:
         with replacing(target) as part:
             part.write_bytes(shipped)
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
+    with (folder / "prepare.lock").open("w") as lock, contextlib.ExitStack() as opened:
+        # Two that begin at once would both find a limit missing, and one would fail to set it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = opened.enter_context(dg.DagsterInstance.from_config(str(folder)))
         limited = {pool.name for pool in instance.event_log_storage.get_pool_limits() if not pool.from_default}
         for pool, limit in POOL_LIMITS.items():
             if pool not in limited:

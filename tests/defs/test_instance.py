@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -43,6 +44,12 @@ def test_a_limit_set_by_hand_stays_at_the_next_start(instance: dg.DagsterInstanc
     instance.event_log_storage.set_concurrency_slots("ffmpeg", 3)
     prepare_instance(home_settings)
     assert limits_of(instance) == {**POOL_LIMITS, "ffmpeg": 3}
+
+
+def test_several_that_begin_on_a_new_home_at_once_all_find_it_prepared(settings: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(prepare_instance, [settings] * 4))
+    assert folders == [settings.dagster_dir] * 4
 
 
 def test_crashed_runs_are_repeated_and_failed_assets_are_not(instance: dg.DagsterInstance) -> None:
