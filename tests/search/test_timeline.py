@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.search.timeline import LAST_S, timeline
+from thatdam_pipelines.search.timeline import timeline
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,20 @@ def tracks_of(footage: Any, clip: dict[str, Any]) -> dict[str, Any]:
 def test_stretches_follow_each_other_and_lie_within_the_clip(footage: Any, clips: dict[str, dict[str, Any]]) -> None:
     clip = clips["CLIP0001.MOV"]
     tracks = tracks_of(footage, clip)
-    assert "motion" in tracks
+    assert {"camera", "motion"} <= set(tracks)
     for items in tracks.values():
         starts = [item.start_s for item in items]
         assert starts == sorted(starts)
-        assert all(0 <= item.start_s < item.end_s <= clip["duration_s"] + LAST_S for item in items)
+        assert all(0 <= item.start_s < item.end_s <= clip["duration_s"] + 0.1 for item in items)
 
 
-def test_motion_is_told_as_a_share_of_the_greatest_and_lasts_until_the_next(
+def test_motion_is_told_by_how_much_and_the_camera_by_what_it_does(
     footage: Any, clips: dict[str, dict[str, Any]]
 ) -> None:
-    motion = tracks_of(footage, clips["CLIP0001.MOV"])["motion"]
-    assert max(item.strength for item in motion) == 1 and min(item.strength for item in motion) >= 0
-    assert [item.end_s for item in motion[:-1]] == [item.start_s for item in motion[1:]]
+    tracks = tracks_of(footage, clips["CLIP0001.MOV"])
+    assert all(0 <= item.strength <= 1 and not item.text for item in tracks["motion"])
+    assert any(item.strength > 0 for item in tracks["motion"])
+    assert all(item.text and item.strength is None for item in tracks["camera"])
 
 
 def test_a_still_has_no_timeline(footage: Any, clips: dict[str, dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """The web application over the sample footage: asked as a browser on this machine would, and by a real Chromium."""
 
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +21,8 @@ from thatdam_pipelines.web.app import create_app
 
 LIMIT_MS = 120_000
 """The first search loads the model, on a machine that may have much else to do."""
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))
+"""Where each page that is checked is kept as a picture, by the test that checked it, to be looked at."""
 ANSWERED = "() => document.body.dataset.state === 'answered' && document.body.dataset.answered === location.search"
 
 
@@ -37,6 +41,7 @@ class Opened:
     url: str
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    kept: int = 0
 
     def goto(self, path: str) -> "Opened":
         self.page.goto(self.url + path)
@@ -64,6 +69,13 @@ class Opened:
     def names(self) -> list[str]:
         return self.page.locator(".card .name b").all_inner_texts()  # type: ignore[no-any-return]
 
+    def keep(self) -> None:
+        """Keep a picture of what is shown."""
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].partition(" (")[0]
+        name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower()).strip("-")[:100]
+        self.kept += 1
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.kept}.jpg", type="jpeg", quality=75)
+
     def check(self) -> None:
         """It complained of nothing, asked nobody else, and is fit for people who cannot see or point."""
         assert self.complaints == []
@@ -71,6 +83,7 @@ class Opened:
         # A picture that is still fading in has other colours than it will have.
         self.page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running')")
         found = Axe().run(self.page).response["violations"]
+        self.keep()
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         assert not grave, [(one["id"], [node["html"] for node in one["nodes"]]) for one in grave]
 

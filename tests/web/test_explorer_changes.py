@@ -57,19 +57,38 @@ def test_many_clips_are_changed_at_once(
     explorer.check()
 
 
-def test_a_file_dropped_on_a_page_is_uploaded_and_becomes_searchable(
+def test_who_opens_an_empty_library_drops_a_clip_and_finds_and_plays_it(
     opened: Callable[..., Any], serve: Callable[[Settings], str], footage: Any, settings: Settings
 ) -> None:
     content = next(file.path for file in footage.files if not file.broken and file.path.suffix == ".MOV").read_bytes()
     explorer = opened(url=serve(settings)).answered()
+    assert "Drop footage on this page" in explorer.page.inner_text("#nothing")
+    explorer.check()
     explorer.page.evaluate(DROP, ["Dropped 1.MOV", base64.b64encode(content).decode()])
     explorer.page.wait_for_selector(".arrival p:has-text('Uploaded')")
     with Library(settings) as library:
         waiting = [batch.batch_id for batch in library.ledger.pending_batches()]
     # In a thread of its own: playwright's loop runs in this one.
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(run_batches, settings, waiting, understand=False).result().success
-    explorer.page.wait_for_selector(".arrival a")
+        assert pool.submit(run_batches, settings, waiting, understand=True).result().success
+    explorer.page.wait_for_selector(".arrival p:has-text('Every scene can be found')")
     explorer.check()
     explorer.search("Dropped")
-    assert explorer.names == ["Dropped 1.MOV"]
+    assert explorer.names[0] == "Dropped 1.MOV"
+    explorer.press("ArrowDown", "Enter")
+    explorer.wait("() => document.querySelector('video').currentTime > 0")
+    explorer.check()
+
+
+def test_files_are_added_by_a_button_too(
+    opened: Callable[..., Any], serve: Callable[[Settings], str], settings: Settings
+) -> None:
+    explorer = opened(url=serve(settings)).answered()
+    with explorer.page.expect_file_chooser() as choosing:
+        explorer.page.get_by_text("Choose files").click()
+    choosing.value.set_files([{"name": "chosen.mov", "mimeType": "video/quicktime", "buffer": b"not much of a film"}])
+    explorer.page.wait_for_selector(".arrival p:has-text('Uploaded')")
+    with Library(settings) as library:
+        (batch,) = library.ledger.pending_batches()
+        assert [file.rel_path for file in library.ledger.batch_files(batch.batch_id)] == ["chosen.mov"]
+    explorer.check()

@@ -79,6 +79,7 @@ def test_shift_chooses_all_between(opened: Callable[..., Any]) -> None:
     boxes.nth(4).click(modifiers=["Shift"])
     assert explorer.page.locator("#grid [data-chosen]").count() == 4
     assert "4 clips chosen" in explorer.page.inner_text("#chosen")
+    assert explorer.page.locator("#grid .choose :checked").count() == 4
     explorer.check()
     explorer.press("Escape")
     assert explorer.page.locator("#grid [data-chosen]").count() == 0

@@ -142,7 +142,7 @@ def get_scenes(shared: Shared, media_id: MediaId) -> Scenes:
 
 @router.get("/media/{media_id}/timeline", responses=problems(404, 422, 503))
 def get_timeline(shared: Shared, media_id: MediaId) -> Timeline:
-    """What is known of a clip over time: speech, music, silence, motion."""
+    """What is known of a clip over time: speech, music, silence, what the camera does, motion."""
     tracks = timeline(shared.library, media_id, batch_of(shared.library, media_id))
     return Timeline.model_validate({"tracks": [asdict(track) for track in tracks]})
 

@@ -196,7 +196,7 @@ class Stretch(BaseModel):
     start_s: float
     end_s: float
     text: str = Field(description="What is said of it; empty where the track's title says all.")
-    strength: float | None = Field(description="0 to 1 of the greatest of the track; null: it is there or not.")
+    strength: float | None = Field(description="0 to 1, how much there is of it; null: it is there or not.")
 
 
 class Track(BaseModel):

@@ -52,8 +52,8 @@ export class Chosen {
     const clear = make("button", { type: "button", className: "plain" }, "Choose none");
     clear.addEventListener("click", () => this.clear());
     return [
-      make("b", {}, `${count(this.size, "clip")} chosen`), ...(may("editor") ? this.#editing() : []), this.#download(),
-      ...(may("admin") ? [this.#deed("Back up now", () => this.#backUp())] : []), clear,
+      make("b", {}, `${count(this.size, "clip")} chosen`), clear, ...(may("editor") ? this.#editing() : []), this.#download(),
+      ...(may("admin") ? [this.#deed("Back up now", () => this.#backUp())] : []),
     ];
   }
 

@@ -7,6 +7,15 @@ import { upload } from "./tus.js";
 
 const AT_ONCE = 3;
 
+// What is chosen by the button is taken as what is dropped.
+export function takeChosen(input) {
+  input.addEventListener("change", () => {
+    const files = [...input.files].map((file) => ({ file, path: file.name }));
+    input.value = "";
+    if (files.length) new Arrival(files).run();
+  });
+}
+
 export function takeDrops() {
   const veil = make("div", { className: "veil", hidden: true }, make("p", {}, "Drop to take it into the library"));
   document.body.append(veil);

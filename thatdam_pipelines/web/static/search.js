@@ -68,6 +68,7 @@ async function search(now) {
   try {
     const ask = (cursor) => (looks ? moments(now, cursor, mine.signal) : clips(filters, cursor, mine.signal));
     const page = await ask(null);
+    clearTimeout(slow);
     let cursor = page.next_cursor;
     grid.show(page.shown, async () => {
       if (!cursor) return [];

@@ -1,7 +1,7 @@
 // What every page has: the theme switch, help, the way to the search box, and taking in what is dropped.
 
 import { may, send } from "./api.js";
-import { takeDrops } from "./drop.js";
+import { takeChosen, takeDrops } from "./drop.js";
 import { $, isTyping } from "./elements.js";
 
 const THEMES = ["", "light", "dark"];
@@ -28,3 +28,4 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 if (may("editor")) takeDrops();
+if ($("#add")) takeChosen($("#add"));
