@@ -185,13 +185,14 @@ def run_sql(
     """
     try:
         return _answer(settings, query, params, most_rows)
-    except duckdb.IOException as error:
-        if not _tables_there(settings):
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and not _tables_there(settings):
             raise _offline(settings) from error
     try:
-        # A batch was rewritten or merged while the query ran: the catalogue of now knows the files of now.
+        # A batch was rewritten or merged, or the ledger copied anew, while the query ran: files are replaced whole, but
+        # DuckDB opens one more than once. The catalogue of now knows the files of now.
         return _answer(settings, query, params, most_rows)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         cause = f"a file of the tables cannot be read ({first_line(error)})"
         raise QueryError(short(query), cause, "Run `thatdam index rebuild catalog`.") from error
 
@@ -342,11 +343,11 @@ def _answer(
             check_reads_only(con, query)
             answer = con.sql(query, params=params)
             return _frame((answer if most_rows is None else answer.limit(most_rows)).to_arrow_table())
-    except duckdb.IOException:
-        raise
     except duckdb.PermissionException as error:
         raise QueryError(short(query), "it reads files outside the tables, or the network", ALLOWED) from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException | duckdb.InternalError) or type(error) is duckdb.Error:
+            raise
         raise QueryError(short(query), first_line(error), LIST) from error
 
 

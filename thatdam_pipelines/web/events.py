@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from thatdam_pipelines.library.uploads import Uploads
 from thatdam_pipelines.web.batches import batch_progress
 from thatdam_pipelines.web.context import Context, Shared
+from thatdam_pipelines.web.listeners import Snapshot
 from thatdam_pipelines.web.problems import problems
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
@@ -18,9 +19,6 @@ router = APIRouter(prefix="/api/v1", tags=["events"])
 EVERY_S = 1.0
 _BATCHES = 20
 _JOBS = 20
-
-_Snapshot = dict[tuple[str, str], str]
-"""By kind and id, what there is to tell, as JSON."""
 
 
 @router.get("/events", response_class=StreamingResponse, responses=problems(503))
@@ -45,19 +43,19 @@ class Changes:
 
     def __init__(self, shared: Context) -> None:
         self._shared = shared
-        self._told: _Snapshot = {}
+        self._told: Snapshot = {}
 
     def since_last(self) -> list[tuple[str, str]]:
         """Events as (kind, JSON): all there is at first, then what changed; `gone` for uploads that ended."""
-        now, told = _snapshot(self._shared), self._told
+        now, told = self._shared.listeners.snapshot(lambda: _look(self._shared), EVERY_S / 2), self._told
         self._told = now
         changed = [(kind, text) for (kind, key), text in now.items() if told.get((kind, key)) != text]
         ended = [key for kind, key in told if kind == "upload" and (kind, key) not in now]
         return changed + [("gone", json.dumps({"upload_id": key})) for key in ended]
 
 
-def _snapshot(shared: Context) -> _Snapshot:
-    found: _Snapshot = {}
+def _look(shared: Context) -> Snapshot:
+    found: Snapshot = {}
     for batch in shared.library.ledger.batches(_BATCHES):
         found["batch", batch.batch_id] = _json(batch_progress(shared, batch))
     for upload in Uploads(shared.settings).all():
