@@ -117,6 +117,8 @@ class _Reading:
             raise self._at_once(error.lineno, error.colno, f"this is no JSON ({error.msg})", next_step) from error
         except RecursionError as error:
             raise self._at_once(1, 1, "it is nested too deeply", _READ_ON) from error
+        except ValueError as error:
+            raise self._at_once(1, 1, "it holds a number of too many digits", _READ_ON) from error
         if not isinstance(raw, dict):
             raise self._at_once(1, 1, "a workflow is an object", 'Write {"workflow": [...]}, or one step.')
         return raw
