@@ -47,21 +47,64 @@ class Client:
 
     def media(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Every clip that fits the filters, page by page."""
-        cursor: dict[str, str] = {}
-        while True:
-            page = self._asked("GET", "/api/v1/media", params=filters | cursor)
-            yield from page["items"]
-            if page["next_cursor"] is None:
-                return
-            cursor = {"cursor": page["next_cursor"]}
+        return self._pages("/api/v1/media", filters)
+
+    def facets(self, **filters: Any) -> dict[str, list[dict[str, Any]]]:
+        """What each filter could be set to, with how many clips that would leave."""
+        return dict(self._asked("GET", "/api/v1/facets", params=filters)["facets"])
 
     def get(self, media_id: str) -> dict[str, Any]:
         """Everything known of a clip."""
         return dict(self._asked("GET", f"/api/v1/media/{media_id}"))
 
+    def scenes(self, media_id: str) -> list[dict[str, Any]]:
+        """The scenes of a clip with their tags."""
+        return list(self._asked("GET", f"/api/v1/media/{media_id}/scenes")["items"])
+
+    def stages(self, media_id: str) -> list[dict[str, Any]]:
+        """The lineage of a clip: each stage, and what is missing and why."""
+        return list(self._asked("GET", f"/api/v1/media/{media_id}/stages")["items"])
+
+    def save(self, media_id: str, name: str, target: Path) -> Path:
+        """Save a file of a clip, ``original``, ``proxy``, ``poster.jpg``, ..., at ``target``, which must not be there.
+
+        Raises:
+            FileExistsError: It is.
+        """
+        with target.open("xb") as kept:
+            try:
+                with self._http.stream("GET", f"/api/v1/media/{media_id}/{name}") as answer:
+                    if answer.is_error:
+                        answer.read()
+                    for part in self._checked(answer).iter_bytes():
+                        kept.write(part)
+            except BaseException as error:
+                target.unlink()
+                if isinstance(error, httpx.HTTPError):
+                    raise self._offline(error) from error
+                raise
+        return target
+
     def change(self, media_id: str, **fields: Any) -> dict[str, Any]:
         """Change what is said of a clip: ``rating=4, add_tags=["beach"]``."""
         return dict(self._asked("PATCH", f"/api/v1/media/{media_id}", json=fields))
+
+    def change_many(self, media_ids: list[str], **fields: Any) -> list[dict[str, Any]]:
+        """Change what is said of many clips: all or none."""
+        changes = {"media_ids": media_ids, "change": fields}
+        return list(self._asked("PATCH", "/api/v1/media", json=changes)["items"])
+
+    def history(self, media_id: str) -> list[dict[str, Any]]:
+        """Who changed what is said of a clip, and when; the latest change first."""
+        return list(self._asked("GET", f"/api/v1/media/{media_id}/history")["items"])
+
+    def albums(self) -> list[dict[str, Any]]:
+        """The albums."""
+        return list(self._asked("GET", "/api/v1/albums")["items"])
+
+    def tags(self) -> list[dict[str, Any]]:
+        """The vocabulary."""
+        return list(self._asked("GET", "/api/v1/tags")["items"])
 
     def sql(self, query: str, most_rows: int = 1000) -> list[dict[str, Any]]:
         """Rows that answer a SELECT over the catalogue's views."""
@@ -72,17 +115,37 @@ class Client:
         """The library in numbers."""
         return dict(self._asked("GET", "/stats"))
 
-    def batches(self) -> list[dict[str, Any]]:
-        """The newest batches."""
-        return list(self._asked("GET", "/api/v1/batches")["items"])
+    def views(self) -> list[dict[str, Any]]:
+        """The views that ``sql`` asks, with their columns."""
+        return list(self._asked("GET", "/api/v1/sql")["views"])
+
+    def batches(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Every batch, newest first, page by page."""
+        return self._pages("/api/v1/batches", filters)
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """A batch, its files, and which stages have run on it."""
+        return dict(self._asked("GET", f"/api/v1/batches/{batch_id}"))
+
+    def retry(self, batch_id: str, key: str | None = None) -> str:
+        """Try the files of a batch again that failed; id of the job. The same ``key`` starts one, however often."""
+        return str(self._asked("POST", f"/api/v1/batches/{batch_id}/retry", headers=_keyed(key))["job_id"])
+
+    def back_up(self, key: str | None = None) -> str:
+        """Take a snapshot at every target; id of the job. The same ``key`` starts one, however often."""
+        return str(self._asked("POST", "/api/v1/backup", headers=_keyed(key))["job_id"])
+
+    def jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Every job, newest first, page by page."""
+        return self._pages("/api/v1/jobs", filters)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """How far a job is."""
         return dict(self._asked("GET", f"/api/v1/jobs/{job_id}"))
 
-    def ingest(self, path: str) -> list[str]:
+    def ingest(self, path: str, key: str | None = None) -> list[str]:
         """Take a file or folder at or below a watched folder of the server; ids of its batches."""
-        return list(self._asked("POST", "/api/v1/ingest", json={"path": path})["batches"])
+        return list(self._asked("POST", "/api/v1/ingest", json={"path": path}, headers=_keyed(key))["batches"])
 
     def upload(self, paths: list[Path], group: str) -> list[str]:
         """Upload files that arrive together; ids of their batches. What broke off before goes on where it was."""
@@ -113,6 +176,15 @@ class Client:
                 self._response("PATCH", url, headers=headers | {"Upload-Offset": str(offset)}, content=part)
                 offset += len(part)
 
+    def _pages(self, path: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        cursor: dict[str, str] = {}
+        while True:
+            page = self._asked("GET", path, params=filters | cursor)
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
     def _asked(self, method: str, path: str, **more: Any) -> Any:
         return self._response(method, path, **more).json()
 
@@ -120,10 +192,21 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            url = self._http.base_url
-            raise OfflineError(url, f"the web application does not answer ({error})", "Start `thatdam up`.") from error
+            raise self._offline(error) from error
+        return self._checked(answer)
+
+    def _offline(self, error: httpx.HTTPError) -> OfflineError:
+        url = self._http.base_url
+        return OfflineError(url, f"the web application does not answer ({error})", "Start `thatdam up`.")
+
+    def _checked(self, answer: httpx.Response) -> httpx.Response:
         if answer.is_error:
             problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
             cause = "; ".join([problem.get("detail", f"status {answer.status_code}"), *problem.get("errors", [])])
-            raise QueryError(f"{method} {path}", cause, problem.get("next_step", "See its log."))
+            subject = f"{answer.request.method} {answer.request.url.path}"
+            raise QueryError(subject, cause, problem.get("next_step", "See its log."))
         return answer
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from thatdam_pipelines.web.access import COOKIE
+from thatdam_pipelines.web.examples import BODIES, PARAMETERS
 from thatdam_pipelines.web.once import HEADER, KEY_CHARACTERS
 from thatdam_pipelines.web.problems import ProblemDetails, problems
 
@@ -29,9 +30,11 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
         }
         schema["security"] = [{}, {"token": []}, {"session": []}]
-        for path in schema["paths"].values():
-            if "202" in path.get("post", {}).get("responses", {}):
-                _add_key(path["post"])
+        for path, operations in schema["paths"].items():
+            if "202" in operations.get("post", {}).get("responses", {}):
+                _add_key(operations["post"])
+            for operation in operations.values():
+                _add_examples(path, operation)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -42,3 +45,16 @@ def _add_key(operation: dict[str, Any]) -> None:
     operation["parameters"] = [*others, _KEY]
     for status, response in problems(409, 413, 422).items():
         operation["responses"].setdefault(str(status), response)
+
+
+def _add_examples(path: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        schema = parameter["schema"]
+        takes_list = schema.get("type") == "array"
+        # One of a few words needs none: the words are there.
+        told = "example" in parameter or "examples" in schema or (not takes_list and "'enum'" in str(schema))
+        if not told and (example := PARAMETERS.get(parameter["name"])) is not None:
+            parameter["example"] = example[0] if isinstance(example, list) and not takes_list else example
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if body is not None and path in BODIES:
+        body["example"] = BODIES[path]
