@@ -21,6 +21,7 @@ from thatdam_pipelines.backup_command import backup_app, verify
 from thatdam_pipelines.curation_command import describe, rate, state
 from thatdam_pipelines.errors import CurationError, QueryError, SettingsError, ThatdamError, WorkflowError
 from thatdam_pipelines.models_command import models_app
+from thatdam_pipelines.motion_command import motion_extract, trim_idle
 from thatdam_pipelines.related_command import related
 from thatdam_pipelines.search_command import explain, search, sql
 from thatdam_pipelines.settings import IngestMode, get_settings
@@ -28,7 +29,6 @@ from thatdam_pipelines.tag_command import tag_app
 from thatdam_pipelines.terminal import AsJson, clock, err, out, print_json, shown
 from thatdam_pipelines.toolbox_command import add_toolbox
 from thatdam_pipelines.transcript_command import transcript
-from thatdam_pipelines.trim_command import trim_idle
 from thatdam_pipelines.users_command import users_app
 from thatdam_pipelines.workflow_command import workflow_app
 from thatdam_pipelines.xmp_command import xmp_app
@@ -54,6 +54,7 @@ app.add_typer(workflow_app, name="workflow")
 for command in (search, related, transcript, sql, explain, rate, state, describe, verify):
     app.command()(command)
 app.command("trim_idle")(trim_idle)
+app.command("motion_extract")(motion_extract)
 
 
 class Container(StrEnum):

@@ -38,6 +38,16 @@ def test_what_was_read_in_the_toolbox_is_read_here(web: TestClient, footage: Any
     assert get(f"/dam/search/similar/{hit['uuid']}")
 
 
+def test_the_seconds_with_motion_are_told_with_their_pictures(web: TestClient) -> None:
+    clip = next(one for one in web.get("/recent", params={"limit": 50}).json() if one["kind"] == "video")
+    asked = {"media_id": clip["media_id"], "threshold": 0}
+    seconds = web.post("/motion/extract", json=asked).json()
+    assert [second["start_time"] for second in seconds] == [float(at) for at in range(len(seconds))] and seconds
+    assert web.get(seconds[0]["frame"]).headers["content-type"] == "image/jpeg"
+    assert web.post("/motion/extract", json=asked | {"threshold": 1}).json() == []
+    assert web.post("/motion/extract", json=asked | {"media_id": "0" * 32}).status_code == 404
+
+
 def test_files_of_a_form_arrive_under_names_of_their_own(settings: Settings) -> None:
     with TestClient(create_app(settings), base_url="http://localhost") as client:
         sent = [("files", ("../../a.mov", b"a")), ("files", ("b.mov", b"b"))]

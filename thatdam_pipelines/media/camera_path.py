@@ -103,7 +103,7 @@ def steps_of(proxy: Path, name: str, cuts_s: Sequence[float] = ()) -> Iterator[S
         if any(before_s < cut_s <= time_s for cut_s in cuts_s):
             step, motion = Step(time_s, time_s - before_s, known=False, cut=True), _UNMOVED
         else:
-            step, motion = _step(old, new, time_s, time_s - before_s, motion)
+            step, motion = step_between(old, new, time_s, time_s - before_s, motion)
         yield step
 
 
@@ -136,8 +136,15 @@ def small_frames(proxy: Path, name: str) -> Iterator[tuple[float, Gray]]:
         raise MediaError(name, f"the picture of its proxy cannot be read ({error})", "Run `thatdam retry`.") from error
 
 
-def _step(old: Gray, new: Gray, time_s: float, elapsed_s: float, before: Similarity) -> tuple[Step, Similarity]:
-    """What moved between two frames, and the camera's motion; ``before`` is that of the step before."""
+def step_between(
+    old: Gray, new: Gray, time_s: float, elapsed_s: float, before: Similarity = _UNMOVED
+) -> tuple[Step, Similarity]:
+    """What moved between two frames, and the camera's motion.
+
+    Args:
+        old: Grey, with ``LONG_EDGE``; so is ``new``.
+        before: The camera's motion in the step before.
+    """
     import cv2
 
     height, width = old.shape

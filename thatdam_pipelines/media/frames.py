@@ -140,6 +140,23 @@ def evenly_spread(
         return [(time_s, _picture(frame, stream, short_edge)) for time_s, frame in sorted(found.items())]
 
 
+def spaced_frames(
+    path: Path, *, every_s: float, short_edge: int, timeout_s: float = 120.0, max_pixels: int = 300_000_000
+) -> Iterator[tuple[float, Rgb]]:
+    """All the frames of an original that are at least ``every_s`` after the one before, each with its time in seconds.
+
+    Raises:
+        MediaError: The file cannot be read, or has no moving picture.
+    """
+    with _video_of(path, path.name, timeout_s, max_pixels) as (container, stream):
+        next_s = 0.0
+        for frame in _decoded(container, stream):
+            time_s = _time_s(container, stream, frame)
+            if time_s >= next_s - _EARLY_S:
+                next_s = time_s + every_s
+                yield time_s, _picture(frame, stream, short_edge)
+
+
 def still_frame(path: Path, *, short_edge: int, name: str | None = None, max_pixels: int = 300_000_000) -> Rgb:
     """A still, upright, its shorter edge scaled to ``short_edge`` pixels.
 

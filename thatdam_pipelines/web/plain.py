@@ -5,12 +5,14 @@ import shutil
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+import polars as pl
 from fastapi import APIRouter, Form, Path, Query, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from thatdam_pipelines.errors import UploadError
 from thatdam_pipelines.library.curation import Change
 from thatdam_pipelines.library.schemas import LOCATIONS
+from thatdam_pipelines.library.schemas_motion import MOTION_SECONDS
 from thatdam_pipelines.library.uploads import Uploads
 from thatdam_pipelines.search.browse import browse
 from thatdam_pipelines.search.filters import Filters
@@ -55,6 +57,21 @@ class PlainQuery(BaseModel):
     q: str = Field(min_length=1, max_length=1000, pattern=r"\S")
     type: str | None = Field(None, pattern=TYPE, description="video, audio or image, or a media type.")
     limit: int = Field(50, ge=1, le=100)
+
+
+class MotionQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    media_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    threshold: float = Field(0.01, ge=0, le=1, description="Least share of the picture that moves on its own.")
+
+
+class MovingSecond(BaseModel):
+    start_time: float
+    end_time: float
+    moving: float = Field(description="Share of the picture that moves on its own, 0 to 1.")
+    camera: str | None = Field(description="What the camera does: static, pan, tilt, zoom, shaky.")
+    frame: str = Field(description="Where a picture of it is.")
 
 
 class LevelQuery(BaseModel):
@@ -145,6 +162,24 @@ def find_similar(shared: Shared, media_id: MediaId, limit: Annotated[int, Query(
     media.batch_of(shared.library, media_id)
     asked = search.SearchQuery.model_validate({"like": f"{media_id}@0", "limit": limit})
     return [_hit(moment) for moment in search.find(shared, asked).items]
+
+
+@router.post("/motion/extract", responses=problems(400, 404, 422, 503))
+def extract_motion(shared: Shared, body: MotionQuery) -> list[MovingSecond]:
+    """The seconds of a clip in which something moves before the camera."""
+    batch_id = media.batch_of(shared.library, body.media_id)
+    seconds = shared.library.tables.read(MOTION_SECONDS, batch_id)
+    moving = (pl.col("media_id") == body.media_id) & (pl.col("subject") >= body.threshold)
+    return [
+        MovingSecond(
+            start_time=second["start_s"],
+            end_time=second["end_s"],
+            moving=second["subject"],
+            camera=second["camera"],
+            frame=f"/api/v1/media/{body.media_id}/frame.jpg?t={second['start_s']:g}",
+        )
+        for second in seconds.filter(moving).sort("start_s").iter_rows(named=True)
+    ]
 
 
 @router.get("/batches", responses=problems(422, 503))
