@@ -72,6 +72,7 @@ def test_who_opens_an_empty_library_drops_a_clip_and_finds_and_plays_it(
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(run_batches, settings, waiting, understand=True).result().success
     explorer.page.wait_for_selector(".arrival p:has-text('Every scene can be found')")
+    explorer.page.wait_for_selector(".card:has-text('Dropped 1.MOV')")
     explorer.check()
     explorer.search("Dropped")
     assert explorer.names[0] == "Dropped 1.MOV"

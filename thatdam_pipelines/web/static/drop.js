@@ -126,7 +126,10 @@ class Arrival {
     else if (done) this.#say("It can be found. Its scenes are being looked at …");
     else if (has("probes")) this.#say("Read. Being indexed …");
     else if (has("raw_media")) this.#say("Stored and verified. Being read …");
-    if (done) this.#link(batches);
+    if (done) {
+      this.#link(batches);
+      document.dispatchEvent(new Event("arrived"));
+    }
     const end = failed || has("embeddings_l2");
     if (end) this.meter.remove();
     return end;

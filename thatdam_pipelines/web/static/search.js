@@ -11,6 +11,7 @@ import { Player } from "./player.js";
 
 const PAGE = 24;
 const SLOW_MS = 1500;
+const AGAIN_MS = 3000;
 const pictures = new Map();
 const grid = new Grid($("#grid"), $("#end"), showTrouble);
 const facets = new Facets($("#filters"), (filters) => go(with_({ filters })));
@@ -316,6 +317,20 @@ $("#ask").addEventListener("drop", (event) => {
   if (!picture) return;
   event.preventDefault();
   searchBy(picture);
+});
+
+// An empty library fills before one's eyes: what arrived is there as soon as it is published.
+let filling = false;
+document.addEventListener("arrived", async () => {
+  if (filling) return;
+  filling = true;
+  while (location.search === "" && !grid.items.length) {
+    facets.forget();
+    asked = "";
+    await arrive();
+    await new Promise((later) => setTimeout(later, AGAIN_MS));
+  }
+  filling = false;
 });
 window.addEventListener("popstate", arrive);
 arrive();
