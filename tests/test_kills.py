@@ -27,6 +27,7 @@ from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES
+from thatdam_pipelines.library.schemas_motion import MOTION
 from thatdam_pipelines.library.store import raw_folder
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.vectors import VectorIndex
@@ -42,6 +43,7 @@ CLOCKS = {
     LOCATIONS.name: {"verified_utc"},
     PROXIES.name: {"elapsed_s"},
     AUDIO.name: {"cpu_s"},
+    MOTION.name: {"cpu_s"},
     **{table.name: {"failed_utc"} for table in FAILURE_TABLES},
 }
 """Columns that say when something was done or how long it took, which no two runs share. All others must be equal,

@@ -19,7 +19,7 @@ from thatdam_pipelines.settings import Settings
 
 SQL = """SELECT name, camera_model AS camera, video_codec AS codec, round(duration_s, 1) AS seconds, scenes, status, (
     SELECT string_agg(DISTINCT tag, ', ' ORDER BY tag) FROM tags
-    WHERE tags.media_id = media.media_id AND method NOT IN ('measure', 'sound')
+    WHERE tags.media_id = media.media_id AND method NOT IN ('measure', 'motion', 'sound')
 ) AS tags
 FROM media ORDER BY name"""
 
