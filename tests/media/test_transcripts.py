@@ -94,16 +94,14 @@ def test_music_and_silence_are_not_taken_for_words(library: Library) -> None:
     rows = by_name(library, batch_of(library), TRANSCRIPTS)
     assert set(rows) == {"interview.wav", "song.wav", "nothing.wav"}
     for name in ("song.wav", "nothing.wav"):
-        assert (rows[name]["words"], rows[name]["text"], rows[name]["files_path"]) == (0, "", None)
+        assert (rows[name]["words"], rows[name]["text"], rows[name]["vtt_path"]) == (0, "", None)
         assert transcript_of(library, name).cues == []
 
 
 def test_subtitles_are_kept_as_files_that_players_read(library: Library) -> None:
     row = by_name(library, batch_of(library), TRANSCRIPTS)["interview.wav"]
     found = transcript_of(library, "interview.wav")
-    kept = {
-        name: library.store.read_bytes(f"{row['files_path']}/transcript.{name}").decode() for name in ("srt", "vtt")
-    }
+    kept = {name: library.store.read_bytes(row[f"{name}_path"]).decode() for name in ("srt", "vtt")}
     assert kept == {"srt": as_srt(found.cues), "vtt": as_vtt(found.cues)}
     assert all(cue.end_s - cue.start_s <= 7.5 and len(cue.text) <= 90 for cue in found.cues)
 

@@ -163,7 +163,7 @@ def _write_down(order: _Order) -> Rows:
         "words": len(words),
         "confidence": float(np.mean(known)) if known else None,
         "text": " ".join(cue.text for cue in found),
-        "files_path": order.key if found else None,
+        **{f"{suffix}_path": f"{order.key}/{FILE_STEM}.{suffix}" if found else None for suffix in FORMATS},
         "speech_s": speech_s,
         "cpu_s": time.process_time() - started,
     }

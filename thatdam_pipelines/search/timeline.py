@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import AUDIO_RANGES
-from thatdam_pipelines.library.schemas_motion import MOTION_SCENES, MOTION_SECONDS
+from thatdam_pipelines.library.schemas import AUDIO_RANGES, TRANSCRIPT_SECTIONS, TRANSCRIPT_SEGMENTS
+from thatdam_pipelines.library.schemas_motion import MOTION_SCENES, MOTION_SECONDS, PICTURE_RANGES
 from thatdam_pipelines.library.table import Table
 
 
@@ -57,11 +57,15 @@ class _Source:
 
 
 SOURCES = (
+    _Source("subjects", "Subjects", TRANSCRIPT_SECTIONS, text="title"),
+    _Source("said", "Said", TRANSCRIPT_SEGMENTS, text="text"),
     _Source("speech", "Speech", AUDIO_RANGES, kind="speech"),
     _Source("music", "Music", AUDIO_RANGES, kind="music"),
     _Source("silence", "Silence", AUDIO_RANGES, kind="silence"),
     _Source("camera", "Camera", MOTION_SCENES, text="camera"),
     _Source("motion", "Motion", MOTION_SECONDS, strength="heat"),
+    _Source("black", "Black", PICTURE_RANGES, kind="black"),
+    _Source("frozen", "Frozen", PICTURE_RANGES, kind="frozen"),
 )
 """Every track, from the top: one that is added here is drawn by the player and answered by the API."""
 

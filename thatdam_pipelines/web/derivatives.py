@@ -7,7 +7,7 @@ import polars as pl
 from fastapi import APIRouter, Query, Request, Response
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.schemas import AUDIO, PROXIES
+from thatdam_pipelines.library.schemas import AUDIO, PROXIES, TRANSCRIPTS
 from thatdam_pipelines.library.schemas_motion import MOTION
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.media.whereabouts import LeftFiles, Place, at_first_place, whereabouts
@@ -32,11 +32,16 @@ SOURCE_OF = {
     "audio.wav": (PROXIES, "audio_path"),
     "waveform.json": (AUDIO, "waveform_path"),
     "motion.json": (MOTION, "strip_path"),
+    "transcript.srt": (TRANSCRIPTS, "srt_path"),
+    "transcript.vtt": (TRANSCRIPTS, "vtt_path"),
+    "transcript.txt": (TRANSCRIPTS, "txt_path"),
 }
 """The table and the column that tell where a file is kept."""
 MEDIA_TYPES = {
     "jpg": "image/jpeg",
     "vtt": "text/vtt; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
     "mp4": "video/mp4",
     "m4a": "audio/mp4",
     "wav": "audio/wav",
@@ -44,8 +49,9 @@ MEDIA_TYPES = {
 }
 """By the end of the names that recipes give; no client and no camera chooses these."""
 Name = Literal[
-    "poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav", "waveform.json", "motion.json"
-]
+    "poster.jpg", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "proxy", "audio.wav", "waveform.json", "motion.json",
+    "transcript.srt", "transcript.vtt", "transcript.txt",
+]  # fmt: skip
 
 CACHED = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-site"}
 

@@ -10,7 +10,17 @@ from pydantic import Field
 from thatdam_pipelines.library.copies import LIBRARY
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.locations import locations_by
-from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, MEDIA, PROBES, PROXIES, SCENES, STREAMS, TAGS
+from thatdam_pipelines.library.schemas import (
+    AUDIO,
+    FAILURE_TABLES,
+    MEDIA,
+    PROBES,
+    PROXIES,
+    SCENES,
+    STREAMS,
+    TAGS,
+    TRANSCRIPTS,
+)
 from thatdam_pipelines.library.schemas_motion import DESCRIPTIONS, MOTION
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.search.browse import After, Order, browse, clips_of, facets
@@ -18,6 +28,7 @@ from thatdam_pipelines.search.filters import Filters
 from thatdam_pipelines.search.pairs import pairs_of
 from thatdam_pipelines.search.related import related, synced
 from thatdam_pipelines.search.timeline import timeline
+from thatdam_pipelines.search.transcripts import transcript_of
 from thatdam_pipelines.web.context import VECTORS_WAIT_S, Shared
 from thatdam_pipelines.web.cursors import read_cursor, write_cursor
 from thatdam_pipelines.web.models import (
@@ -34,6 +45,7 @@ from thatdam_pipelines.web.models import (
     Relations,
     SceneFacts,
     Scenes,
+    SpokenWords,
     Stages,
     SyncedClip,
     Timeline,
@@ -142,9 +154,21 @@ def get_scenes(shared: Shared, media_id: MediaId) -> Scenes:
 
 @router.get("/media/{media_id}/timeline", responses=problems(404, 422, 503))
 def get_timeline(shared: Shared, media_id: MediaId) -> Timeline:
-    """What is known of a clip over time: speech, music, silence, what the camera does, motion."""
+    """What is known of a clip over time: what is said, speech, music, silence, what the camera does, motion."""
     tracks = timeline(shared.library, media_id, batch_of(shared.library, media_id))
     return Timeline.model_validate({"tracks": [asdict(track) for track in tracks]})
+
+
+@router.get("/media/{media_id}/transcript", responses=problems(404, 422, 503))
+def get_transcript(shared: Shared, media_id: MediaId) -> SpokenWords:
+    """What is said in a clip: subtitles with their words and times, and where the subject changes.
+
+    As files: `transcript.srt`, `transcript.vtt` and `transcript.txt` beside it.
+    """
+    batch_id = batch_of(shared.library, media_id)
+    if not _rows(shared.library, TRANSCRIPTS, batch_id, media_id):
+        raise not_found(f"there is no transcript of {media_id}", f"GET /api/v1/media/{media_id}/stages says why.")
+    return SpokenWords.model_validate(transcript_of(shared.library, media_id).as_dict())
 
 
 @router.get("/media/{media_id}/related", responses=problems(400, 404, 422, 503))

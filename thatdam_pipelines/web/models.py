@@ -211,6 +211,41 @@ class Timeline(BaseModel):
     tracks: list[Track]
 
 
+class SpokenWord(BaseModel):
+    text: str = Field(examples=["garden,"])
+    start_s: float
+    end_s: float
+    confidence: float | None = Field(description="0 to 1; null where the engine tells none.")
+
+
+class Cue(BaseModel):
+    """What is shown together as a subtitle."""
+
+    start_s: float
+    end_s: float
+    text: str = Field(examples=["She planted roses beside the wall."])
+    words: list[SpokenWord]
+
+
+class Section(BaseModel):
+    """A stretch about one subject."""
+
+    start_s: float
+    end_s: float
+    title: str = Field(description="The words that tell it from the rest.", examples=["garden, roses, apple"])
+
+
+class SpokenWords(BaseModel):
+    """What is said in a clip; no cues where nobody speaks."""
+
+    media_id: str
+    engine: str = Field(examples=["moonshine/tiny-en/0.0.73"])
+    language: str | None = Field(description="ISO 639-1 code.", examples=["en"])
+    confidence: float | None
+    cues: list[Cue]
+    sections: list[Section]
+
+
 class RelatedClip(BaseModel):
     """What the clip has to do with another."""
 

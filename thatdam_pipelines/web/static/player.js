@@ -25,6 +25,7 @@ export class Player {
     $(".toggle", element).addEventListener("click", () => this.shuttle.toggle());
     $(".mark-in", element).addEventListener("click", () => this.mark("in"));
     $(".mark-out", element).addEventListener("click", () => this.mark("out"));
+    $(".subtitles", element).addEventListener("click", () => this.toggleSubtitles());
     this.#listenToStrip($(".strip", element));
   }
 
@@ -48,6 +49,7 @@ export class Player {
     this.#scenes = [];
     this.#tracks = [];
     this.#say("");
+    this.#offerSubtitles(null);
     const still = clip.kind === "image";
     this.element.dataset.kind = clip.kind;
     $(".still", this.element).hidden = !still;
@@ -76,6 +78,7 @@ export class Player {
     if (serial !== this.#serial) return;
     this.#scenes = items;
     this.#tracks = tracks;
+    this.#offerSubtitles(tracks.some((track) => track.name === "said") ? `${links.self}/transcript.vtt` : null);
     this.#showTracks();
     this.#showTime();
   }
@@ -116,6 +119,13 @@ export class Player {
     this.#showMarks();
   }
 
+  toggleSubtitles() {
+    const [track] = this.video.textTracks;
+    if (!track) return;
+    localStorage.setItem("subtitles", track.mode === "showing" ? "hidden" : "showing");
+    this.#showSubtitles();
+  }
+
   // Whether the key was the player's.
   press(event) {
     if (this.clip?.kind === "image") return false;
@@ -124,11 +134,23 @@ export class Player {
       j: () => this.shuttle.back(), k: () => this.shuttle.stop(), l: () => this.shuttle.forward(), " ": () => this.shuttle.toggle(),
       ",": () => this.step(-1), ".": () => this.step(1), i: () => this.mark("in"), o: () => this.mark("out"), x: () => this.clearMarks(),
       arrowleft: () => this.seek(this.time - seconds), arrowright: () => this.seek(this.time + seconds),
-      arrowup: () => this.toScene(-1), arrowdown: () => this.toScene(1), home: () => this.seek(0), end: () => this.seek(this.duration),
+      arrowup: () => this.toScene(-1), arrowdown: () => this.toScene(1), t: () => this.toggleSubtitles(), home: () => this.seek(0), end: () => this.seek(this.duration),
     };
     const deed = deeds[event.key.toLowerCase()];
     deed?.();
     return deed !== undefined;
+  }
+
+  #offerSubtitles(source) {
+    this.video.replaceChildren(...(source ? [make("track", { kind: "subtitles", src: source })] : []));
+    $(".subtitles", this.element).hidden = !source;
+    this.#showSubtitles();
+  }
+
+  #showSubtitles() {
+    const [track] = this.video.textTracks;
+    if (track) track.mode = localStorage.getItem("subtitles") ?? "hidden";
+    $(".subtitles", this.element).setAttribute("aria-pressed", String(track?.mode === "showing"));
   }
 
   #say(trouble) {
