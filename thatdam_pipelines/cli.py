@@ -1,5 +1,7 @@
 """The `thatdam` command. Exit codes: 0 done, 1 it failed, 2 wrong arguments or settings."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -72,6 +74,7 @@ class Index(StrEnum):
 
 def main() -> None:
     """Run the command line; errors people can act on end as one line and an exit code."""
+    atexit.register(_end_sooner)
     try:
         app()
     except (SettingsError, QueryError, CurationError, WorkflowError) as error:
@@ -102,6 +105,12 @@ def main() -> None:
         next_step = escape("Next: pip install 'thatdam[pipelines]'")
         err.print(f"[red]error[/red] {missing.name} is not installed. {next_step}", highlight=False)
         sys.exit(1)
+
+
+def _end_sooner() -> None:
+    # Else the interpreter looks through every object once more as it ends, which takes 0.2 s. DuckDB wants it so.
+    if "duckdb" not in sys.modules:
+        gc.freeze()
 
 
 @app.command()

@@ -15,7 +15,6 @@ from thatdam_pipelines.errors import MediaError, StoreError
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.locations import locations_by
 from thatdam_pipelines.library.schemas import AUDIO, LOCATIONS, MEDIA, PROXIES, REWRAPS, TABLES
 
 MEDIA_FOLDER = "media"
@@ -105,6 +104,8 @@ def _path_of(place: str, in_store: bool) -> str:
 
 def places_of(library: Library, source: Source) -> Iterator[Source]:
     """A file, then the other places at which the same original was found."""
+    from thatdam_pipelines.library.locations import locations_by
+
     yield source
     if source.role == "original" and source.media_id is not None:
         rows = locations_by(library.tables, "media_id", [source.media_id]).select("path", "in_store").unique()

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 
-from thatdam_pipelines.library import catalog
 from thatdam_pipelines.settings import Settings
 
 Format = Literal["json", "csv"]
@@ -26,6 +25,8 @@ def dump(settings: Settings, fmt: Format = "json", rows: int = ROWS) -> Iterator
     Raises:
         OfflineError: The disk with the tables cannot be reached.
     """
+    from thatdam_pipelines.library import catalog
+
     pieces = catalog.stream_sql(settings, _EVERY, rows) if settings.catalog_path.exists() else iter(())
     if fmt == "csv":
         for number, frame in enumerate(pieces):
