@@ -2,10 +2,10 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 IngestMode = Literal["copy", "move", "reference"]
@@ -63,19 +63,30 @@ class BackupTarget(BaseModel):
     key_file: Path | None = Field(
         None, description="Encrypts all that is kept there with the key in this file (`thatdam backup key new`)."
     )
+    every_days: int = Field(1, ge=1, description="Nights from one snapshot that the schedule takes there to the next.")
     retention: Retention = Field(default_factory=Retention, description="Which snapshots are kept; see below.")
     bandwidth_bytes_per_s: int | None = Field(None, ge=1, description="Most bytes written or read a second.")
     volume: str | None = Field(
         None, description="Volume it counts as, where two targets fail together. Default: its disk, or its server."
     )
     offsite: bool | None = Field(None, description="Whether it is in another building. Default: true unless a folder.")
-    max_age_hours: float = Field(36.0, gt=0, description="Age of its newest snapshot above which a check fails.")
+    max_age_hours: float = Field(
+        36.0,
+        gt=0,
+        description="Age of its newest snapshot above which a check fails. 24 more by default for each night between.",
+    )
     price_per_tb_month: float | None = Field(None, ge=0, description="What a terabyte costs there in a month.")
 
     @field_validator("key_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
+
+    @model_validator(mode="after")
+    def _older_where_it_is_seldom(self) -> Self:
+        if "max_age_hours" not in self.model_fields_set:
+            self.max_age_hours += 24 * (self.every_days - 1)
+        return self
 
 
 class WorkflowSchedule(BaseModel):

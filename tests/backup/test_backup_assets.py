@@ -1,7 +1,9 @@
 """Backups as Dagster assets: what they tell, and what their checks shout about."""
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -81,6 +83,34 @@ def test_a_damaged_copy_fails_the_audit_and_the_count_of_copies(filled: Settings
     fast = filled.model_copy(update={"audit_days": 0.5})
     assert failed_checks(made(fast, backup_audit)) == {"copies_sound", "not_overdue"}
     assert failed_checks(made(fast, restore_drill)) == {"drill_passed"}
+
+
+def test_the_schedule_takes_snapshots_only_where_they_are_due(
+    filled: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nas, away = filled.backup_targets
+    weekly = BackupTarget(**{**away.model_dump(exclude={"max_age_hours"}), "every_days": 7})
+    assert (nas.max_age_hours, weekly.max_age_hours) == (36, 180)
+    settings = filled.model_copy(update={"backup_targets": [nas, weekly]})
+    monkeypatch.setattr("thatdam_pipelines.defs.backup.jobs.get_settings", lambda: settings)
+
+    def night(days: float) -> dict[str, str] | None:
+        now = datetime.now(UTC) + timedelta(days=days)
+        monkeypatch.setattr("thatdam_pipelines.defs.backup.jobs.datetime", SimpleNamespace(now=lambda _zone: now))
+        asked = backup_daily(dg.build_schedule_context())
+        return asked.tags if isinstance(asked, dg.RunRequest) else None
+
+    assert night(0) == {"thatdam/due": "nas away"}
+    assert made(settings, backups).success
+    assert night(0.1) is None and night(1) == {"thatdam/due": "nas"} and night(7) == {"thatdam/due": "nas away"}
+    resources = {"library": library_of(settings)}
+    (event,) = dg.materialize(
+        [backups], resources=resources, tags={"thatdam/due": "nas"}
+    ).get_asset_materialization_events()
+    with Library(settings) as library:
+        assert [row.target for row in library.ledger.copies.snapshots()].count("nas") == 2
+    assert "nas" in str(event.materialization.metadata["targets"].value)
+    assert "away" not in str(event.materialization.metadata["targets"].value)
 
 
 def test_a_library_without_targets_fails_plainly_and_its_schedules_skip(

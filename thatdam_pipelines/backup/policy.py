@@ -58,17 +58,26 @@ def shortfalls(library: Library) -> Iterator[Shortfall]:
                 yield short
 
 
+def due_targets(library: Library, now: datetime) -> list[str]:
+    """Names of the targets of the settings at which the schedule is to take a snapshot this night."""
+    newest = _newest_snapshots(library, now)
+    return [
+        wanted.name
+        for wanted in library.settings.backup_targets
+        # Half a day: last time it may have taken its time.
+        if wanted.name not in newest or now - newest[wanted.name] > timedelta(days=wanted.every_days - 0.5)
+    ]
+
+
 def stale_targets(library: Library, now: datetime) -> list[str]:
     """In words, the targets of the settings whose newest snapshot is older than their policy."""
     stale = []
+    newest = _newest_snapshots(library, now)
     for wanted in library.settings.backup_targets:
-        taken = [row.started_utc for row in library.ledger.copies.snapshots() if row.target == wanted.name]
-        # A time to come is of a clock that was wrong.
-        past = [at for at in taken if at <= now]
-        if not past:
+        if wanted.name not in newest:
             stale.append(f"{wanted.name}: no snapshot yet")
-        elif now - max(past) > timedelta(hours=wanted.max_age_hours):
-            hours = (now - max(past)).total_seconds() / 3600
+        elif now - newest[wanted.name] > timedelta(hours=wanted.max_age_hours):
+            hours = (now - newest[wanted.name]).total_seconds() / 3600
             said = f"{hours:.0f} hours old, more than {wanted.max_age_hours:g}"
             stale.append(f"{wanted.name}: the newest snapshot is {said}")
     return stale
@@ -85,3 +94,13 @@ def overdue_targets(library: Library, now: datetime) -> list[str]:
         if late and row["target"] in names:
             overdue.append(f"{row['target']}: {late} copies are damaged, missing or unread for {days:g} days")
     return overdue
+
+
+def _newest_snapshots(library: Library, now: datetime) -> dict[str, datetime]:
+    """When the newest snapshot at each target was begun, by the target's name."""
+    newest: dict[str, datetime] = {}
+    for row in library.ledger.copies.snapshots():
+        # A time to come is of a clock that was wrong.
+        if row.started_utc <= now:
+            newest[row.target] = max(row.started_utc, newest.get(row.target, row.started_utc))
+    return newest

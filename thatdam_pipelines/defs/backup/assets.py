@@ -36,6 +36,8 @@ _SHARED: dict[str, Any] = {
     "retry_policy": RUN_PROBLEMS,
 }
 Progress = Callable[[int, int, str], None]
+DUE = "thatdam/due"
+"""Tag of a run that is for some targets only: their names."""
 
 
 @dg.asset(
@@ -116,12 +118,13 @@ def restore_drill(context: dg.AssetExecutionContext, library: dg.ResourceParam[L
 def _work_at_each(
     context: dg.AssetExecutionContext, library: Library, work: Callable[[BackupTarget, Progress], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """What ``work`` gives for each target of the settings, and in words where it failed.
+    """What ``work`` gives for each target of the settings, or of the run's tag, and in words where it failed.
 
     Raises:
         Failure: There is no target, or none could be worked on; only that is worth another try.
     """
-    targets = library.settings.backup_targets
+    due = context.run.tags.get(DUE)
+    targets = [one for one in library.settings.backup_targets if due is None or one.name in due.split()]
     if not targets:
         raise dg.Failure("No backup target is set: see THATDAM_BACKUP_TARGETS.", allow_retries=False)
     done: list[dict[str, Any]] = []

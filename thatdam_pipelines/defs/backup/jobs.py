@@ -1,8 +1,13 @@
 """When backups run: every night, and the drill every week, once a target is set."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
+from thatdam_pipelines.backup.policy import due_targets
 from thatdam_pipelines.defs.automation import BACKUP_TAGS
+from thatdam_pipelines.defs.backup.assets import DUE
+from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.settings import get_settings
 
 backup = dg.define_asset_job(
@@ -45,8 +50,15 @@ _RUNNING = dg.DefaultScheduleStatus.RUNNING
 
 @dg.schedule(job=backup, cron_schedule="0 2 * * *", default_status=_RUNNING)
 def backup_daily() -> dg.RunRequest | dg.SkipReason:
-    """Takes snapshots every night at 02:00; skips while no target is set."""
-    return _when_set()
+    """Takes snapshots at 02:00 at the targets that are due, see every_days; skips while none is set or due."""
+    settings = get_settings()
+    due = [target.name for target in settings.backup_targets]
+    with Library(settings) as library:
+        if due and library.has_begun:
+            due = due_targets(library, datetime.now(UTC))
+            if not due:
+                return dg.SkipReason("No target is due tonight.")
+    return dg.RunRequest(tags={DUE: " ".join(due)}) if due else _when_set()
 
 
 @dg.schedule(job=audit_backups, cron_schedule="0 4 * * *", default_status=_RUNNING)
