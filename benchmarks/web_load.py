@@ -75,7 +75,10 @@ class Browser:
     async def search(self) -> None:
         query = {"q": random.choice(WORDS)} | ({"kind": "video"} if random.random() < 0.3 else {})
         answer = await self.ask("search", "GET", "/api/v1/search", params=query)
-        for moment in answer.json()["items"][:6] if answer else ():
+        moments = answer.json()["items"] if answer else []
+        # As the pages do: no picture of what has none yet.
+        shown = [one for one in moments if one["clip"] and one["clip"]["status"] in ("proxied", "ready")]
+        for moment in shown[:6]:
             await self.ask("poster", "GET", moment["links"]["frame"], params={"t": moment["start_s"]})
 
     async def browse(self) -> None:

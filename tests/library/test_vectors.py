@@ -130,6 +130,7 @@ def test_spaces_never_meet(library: Library) -> None:
         assert index.spaces() == sorted([SPACE, OTHER_SPACE])
         assert index.counts(OTHER_SPACE) == {"l0": 3, "l1": 6, "l2": 3}
         assert index.counts("a space nobody filled") == {"l0": 0, "l1": 0, "l2": 0}
+        assert index.has_any(OTHER_SPACE, "l1") and not index.has_any("a space nobody filled", "l1")
         assert index.query("a space nobody filled", "l0", unit_vector(1), 5) == []
         np.testing.assert_allclose(index.vector_of(OTHER_SPACE, "l0", media_id(2)), unit_vector(1020), atol=1e-6)
         write_batch(library, "b1", range(3), spaces=(SPACE,))

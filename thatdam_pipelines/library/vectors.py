@@ -165,6 +165,10 @@ class VectorIndex:
         """Vectors of a space by level."""
         return {level: sum(self._asked(space, level, lambda found: [found.count()])) for level in LEVELS}
 
+    def has_any(self, space: str, level: str) -> bool:
+        """Whether there is a vector of a space at a level. Quicker than counting them."""
+        return bool(self._asked(space, level, lambda found: found.get(limit=1, include=[])["ids"]))
+
     def spaces(self) -> list[str]:
         """Every space the index has a collection of."""
         return sorted({space for space, _ in self._serving()})

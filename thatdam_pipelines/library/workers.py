@@ -20,6 +20,9 @@ from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
 
 _PR_SET_PDEATHSIG = 1
 
+NICENESS = 10
+"""Added to that of the program: whoever waits for an answer comes before decoding, which alone still has all cores."""
+
 
 def die_with_parent(parent: int) -> None:
     """Ask the kernel to kill this process when its parent dies (Linux; elsewhere pipes closing end it).
@@ -34,8 +37,9 @@ def die_with_parent(parent: int) -> None:
 
 
 def start_worker(parent: int, memory_bytes: int) -> None:
-    """What a worker begins with: it dies with ``parent`` and may take ``memory_bytes`` more than it has."""
+    """What a worker begins with: it dies with ``parent``, may take ``memory_bytes`` more, and gives way to searches."""
     die_with_parent(parent)
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     base = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (base + memory_bytes, base + memory_bytes))

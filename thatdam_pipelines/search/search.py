@@ -191,8 +191,7 @@ class Searcher:
 
     def _by_vector(self, query: Query, among: set[str] | None, notes: list[str]) -> list[Evidence]:
         levels = list(SOURCES) if query.level == "any" else [query.level]
-        counts = self.vectors.counts(self.embedder.space)
-        if not any(counts.get(level, 0) for level in levels):
+        if not any(self.vectors.has_any(self.embedder.space, level) for level in levels):
             notes.append(f"Nothing is indexed in the vector space {self.embedder.space} yet.")
             return []
         if not self.embedder.has_text and not query.shows:

@@ -88,7 +88,7 @@ class FoundMoment(BaseModel):
     start_s: float
     end_s: float
     score: float = Field(description="0 to 1; 1 means first by every source that had something to say.")
-    level: str = Field(description="l2 a scene, l1 frames, l0 the whole file.")
+    level: str = Field(description="l2 a scene, l1 frames, l0 the whole file, said words that are heard.")
     reasons: list[str] = Field(description="Why it is here, one sentence a source.")
     take_id: str | None
     take_start_s: float | None
