@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from thatdam_pipelines.errors import SettingsError
+from thatdam_pipelines.errors import ForeignPathError, SettingsError
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.reach import below_watched
 from thatdam_pipelines.library.schemas import LOCATIONS, MEDIA
 from thatdam_pipelines.library.watch import scan_folder
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.samples.drops import ingest, rows, stored_files, watching, write
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.settings import Settings, WatchedFolder
+from thatdam_pipelines.toolbox.folders import add_folder
 
 
 def test_claiming_a_file_twice_names_the_batch_that_has_it(library: Library, card: Path) -> None:
@@ -92,3 +94,23 @@ def test_the_library_itself_is_never_claimed_however_it_is_reached(library: Libr
             files = [file.rel_path for file in library.ledger.batch_files(batch)]
             assert not [file for file in files if "library.db" in file or "tables" in file]
     assert claim_paths(library, [library.settings.incoming_dir], "move")
+
+
+def test_a_watched_folder_around_the_library_or_in_it_gives_none_of_it_away(settings: Settings, tmp_path: Path) -> None:
+    home, footage = settings.home, WatchedFolder(path=tmp_path, mode="move")
+    with Library(settings.model_copy(update={"watched": [footage]})) as library:
+        ingest(library, write(tmp_path / "one" / "a.mov", b"footage"))
+        # As an earlier release let people add it.
+        library.ledger.watched.add(WatchedFolder(path=home / "media", mode="move"), "local")
+        for own in (home / "library.db", home / "media", home, library.settings.tables_dir):
+            with pytest.raises(SettingsError, match="part of the library"):
+                claim_paths(library, [own], "move")
+            with pytest.raises(ForeignPathError, match="part of the library"):
+                below_watched(library, str(own))
+            if own.is_dir():
+                with pytest.raises(SettingsError, match="part of the library"):
+                    add_folder(library, WatchedFolder(path=own, mode="move"), "local")
+        dropped = write(settings.incoming_dir / "card" / "b.mov", b"dropped")
+        assert below_watched(library, str(dropped))[1].path == settings.incoming_dir
+        assert claim_paths(library, [dropped], "move")
+        assert add_folder(library, WatchedFolder(path=dropped.parent), "local").path == dropped.parent

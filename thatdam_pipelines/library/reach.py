@@ -1,10 +1,10 @@
-"""How far those reach who ask over the network: what is at or below a watched folder, and nothing else."""
+"""How far those reach who ask over the network: footage at or below a watched folder, and nothing else."""
 
 from pathlib import Path
 
 from thatdam_pipelines.errors import ForeignPathError
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.watched import folder_above
+from thatdam_pipelines.library.watched import folder_above, is_own
 from thatdam_pipelines.settings import WatchedFolder
 
 
@@ -12,12 +12,14 @@ def below_watched(library: Library, path: str) -> tuple[Path, WatchedFolder]:
     """A path of a client with links followed, and the watched folder above it: nothing else is ever opened.
 
     Raises:
-        ForeignPathError: It leads elsewhere.
+        ForeignPathError: It leads elsewhere, or to the library's own files.
     """
     real = _followed(path)
     folder = folder_above(library.watched_folders, real)
     if folder is None:
         raise _foreign(path)
+    if is_own(library.settings, real):
+        raise ForeignPathError(path, "it is part of the library itself", "Give footage, or home/incoming.")
     return real, folder
 
 

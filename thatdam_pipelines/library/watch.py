@@ -17,7 +17,7 @@ from thatdam_pipelines.library.arrivals import KnownFile, Sighting
 from thatdam_pipelines.library.files import escape_name, unescape_name
 from thatdam_pipelines.library.ledger import Ledger
 from thatdam_pipelines.library.ledger_tables import utc_of
-from thatdam_pipelines.library.watched import Watched, watched_folders
+from thatdam_pipelines.library.watched import Watched, library_folders, watched_folders
 from thatdam_pipelines.settings import Settings, WatchedFolder
 
 MAX_BATCHES = 25
@@ -102,11 +102,8 @@ def plain_path(path: Path) -> str:
 
 def own_folders(settings: Settings, watched: Watched) -> set[str]:
     """Folders that no scan of another folder goes into: the library's own, and every watched one."""
-    own = {settings.home, settings.tables_dir, settings.vectors_dir, settings.dagster_dir, settings.quarantine_dir}
-    own |= {settings.work_dir, settings.capture_dir, *(folder.path for folder in watched_folders(settings, watched))}
-    if not settings.media_url.startswith("s3://"):
-        own.add(Path(settings.media_url))
-    return {plain_path(path) for path in own}
+    folders = [*library_folders(settings), *(folder.path for folder in watched_folders(settings, watched))]
+    return {plain_path(path) for path in folders}
 
 
 def scan_folder(ledger: Ledger, settings: Settings, folder: WatchedFolder, now: datetime) -> ScanReport:

@@ -67,3 +67,21 @@ def folder_above(folders: Sequence[WatchedFolder], path: Path) -> WatchedFolder 
     real = path.resolve()
     above = [folder for folder in folders if real.is_relative_to(folder.path.resolve())]
     return max(above, key=lambda folder: len(folder.path.resolve().parts), default=None)
+
+
+def library_folders(settings: Settings) -> list[Path]:
+    """Folders that the library keeps its own files in."""
+    home = [settings.home, settings.quarantine_dir, settings.work_dir]
+    moved = [settings.tables_dir, settings.vectors_dir, settings.dagster_dir, settings.capture_dir]
+    media = [] if settings.media_url.startswith("s3://") else [Path(settings.media_url)]
+    return [*home, *moved, *media]
+
+
+def is_own(settings: Settings, path: Path) -> bool:
+    """Whether a path, with links followed, is the library's: below a folder of its own, and below no folder nearer to
+    it that the settings watch, as ``home/incoming``."""
+    real = path.resolve()
+    own = [folder for folder in map(Path.resolve, library_folders(settings)) if real.is_relative_to(folder)]
+    above = folder_above(settings.watched_folders, real)
+    depth = len(above.path.resolve().parts) if above else 0
+    return any(len(folder.parts) >= depth for folder in own)

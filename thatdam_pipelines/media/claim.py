@@ -9,6 +9,7 @@ from thatdam_pipelines.library.arrivals import KnownFile, Sighting
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger_tables import MOVED
 from thatdam_pipelines.library.watch import is_ignored, own_folders, plain_path, portions_of, walk_files
+from thatdam_pipelines.library.watched import is_own
 from thatdam_pipelines.settings import IngestMode
 
 
@@ -56,8 +57,7 @@ def _by_root(library: Library, paths: Iterable[Path]) -> dict[str, dict[str, Sig
         if not given.exists():
             raise SettingsError(path, "there is no such file or folder", "Check the name.")
         real = given.resolve()
-        below_watched = any(real.is_relative_to(folder.resolve()) for folder in watched)
-        if not below_watched and any(real.is_relative_to(folder) for folder in own):
+        if is_own(settings, real):
             raise SettingsError(path, "it is part of the library itself", "Give footage, or home/incoming.")
         # Below a watched folder the ledger knows the file by that folder, so that no scan takes it a second time.
         roots_above = [folder for folder in watched if given.is_relative_to(folder)]

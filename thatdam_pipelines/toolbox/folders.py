@@ -5,8 +5,8 @@ from typing import Any
 
 from thatdam_pipelines.errors import SettingsError
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.library.watch import own_folders, plain_path
-from thatdam_pipelines.library.watched import folder_above
+from thatdam_pipelines.library.watch import plain_path
+from thatdam_pipelines.library.watched import is_own
 from thatdam_pipelines.settings import WatchedFolder
 
 
@@ -48,9 +48,7 @@ def add_folder(library: Library, folder: WatchedFolder, by: str) -> WatchedFolde
         raise SettingsError(path, "there is no such folder", "Check the name, or mount its disk.")
     if path in {Path(plain_path(one.path)) for one in library.settings.watched_folders}:
         raise SettingsError(path, "the settings watch it already", "Edit THATDAM_WATCHED.")
-    own = [Path(one).resolve() for one in own_folders(library.settings, library.ledger.watched)]
-    below_watched = folder_above(library.watched_folders, path) is not None
-    if not below_watched and any(path.resolve().is_relative_to(one) for one in own):
+    if is_own(library.settings, path):
         raise SettingsError(path, "it is part of the library itself", "Give a folder of footage.")
     made = folder.model_copy(update={"path": path})
     library.ledger.watched.add(made, by)
