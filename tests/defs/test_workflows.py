@@ -1,5 +1,6 @@
 """Workflows in Dagster: files dropped into the folder, schedules of the settings, the job that runs them."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -99,6 +100,43 @@ def test_a_bad_file_is_told_of_once_beside_it_and_keeps_no_other_waiting(tick: T
     assert bad.with_name("bad.result.json").stat().st_mtime_ns == written
     bad.write_text('{"action": "retry"}')
     assert len(tick().run_requests or []) == 2
+
+
+UNRUNNABLE = {
+    "deep": '{"action": "search", "query": ' + "[" * 500 + "]" * 500 + "}",
+    "half": '{"action": "\\ud800"}',
+    "nobody": '{"action": "ingest", "paths": ["~nosuchuser/x"]}',
+    "vast": '{"variables": {"n": {"type": "number", "default": 1'
+    + "0" * 400
+    + '}}, "workflow": [{"action": "retry"}]}',
+}
+
+
+def test_no_bad_file_keeps_another_from_being_run(
+    tick: Tick, home_settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in UNRUNNABLE.items():
+        dropped(home_settings, text, f"{name}.json")
+    unreadable = dropped(home_settings, STEPS, "closed.json")
+    dropped(home_settings, STEPS, "good.json")
+    dropped(home_settings, STEPS, os.fsdecode(b"l\xe4uft.json"))
+    read_bytes = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        # As for a file that this user may not read: root may read every one.
+        if path == unreadable:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    requests = tick().run_requests or []
+    assert len(requests) == 2
+    for name in UNRUNNABLE:
+        assert json.loads((home_settings.workflows_dir / f"{name}.result.json").read_text())["error"]
+    for request in requests:
+        run(instance, request)
+    for name in ("good", os.fsdecode(b"l\xe4uft")):
+        assert len(json.loads((home_settings.workflows_dir / f"{name}.result.json").read_text())) == 2
 
 
 @pytest.fixture

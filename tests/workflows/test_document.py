@@ -63,12 +63,17 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
         ('{"on_eror": "stop",\n "workflow": [{"action": "retry"}]}', 1, 2),
         ('{\n"on_error": "never", "workflow": [{"action": "retry"}]}', 2, 13),
         ('{"a":' * 20_000, 1, 1),
+        ('{"action": "search", "query": ' + "[" * 500 + "]" * 500 + "}", 1, 1),
+        ('{"action": "\\ud800"}', 1, 12),
+        ('{"action": "retry", "\\ud800": 1}', 1, 1),
+        ('{"variables": {"n": {"type": "number", "default": 1' + "0" * 400 + '}}, "workflow": [{}]}', 1, 21),
         (" " * (LONGEST + 1), 1, 1),
     ],
 )
 def test_what_is_no_workflow_is_refused_with_the_place(text: str, line: int, column: int) -> None:
     first = wrong(text)[0]
     assert (first.line, first.column) == (line, column) and first.cause and first.next_step
+    assert str(first).encode()
 
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from thatdam_pipelines.curation.selecting import select_media
-from thatdam_pipelines.errors import ForeignPathError
+from thatdam_pipelines.errors import ForeignPathError, SettingsError
 from thatdam_pipelines.library.accounts import Role
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.reach import below_watched, folder_allowed
@@ -134,7 +134,13 @@ def _reaches(annotation: Any, metadata: Sequence[Any]) -> list[Reach]:
 
 
 def _at(base: Path) -> Callable[[Path], Path]:
-    return lambda path: base / path.expanduser()
+    def placed(path: Path) -> Path:
+        try:
+            return base / path.expanduser()
+        except RuntimeError as error:
+            raise SettingsError(path, "there is no such user", "Write the whole path.") from error
+
+    return placed
 
 
 def _for_strangers(library: Library, reach: Reach, field: str) -> Callable[[Path], Path]:

@@ -54,21 +54,10 @@ def read_workflow(text: str, subject: object, given: Mapping[str, Scalar] | None
     Raises:
         WorkflowError: With everything that is wrong.
     """
-    reading = _Reading(text, subject)
-    raw = reading.parsed()
-    single = "workflow" not in raw
-    document = reading.document({"workflow": [raw]} if single else raw)
-    values = reading.values(document, given or {})
-    places = ["" if single else f"/workflow/{index}" for index in range(len(document.workflow))]
-    steps = [
-        reading.step(number, step, values, place)
-        for number, (step, place) in enumerate(zip(document.workflow, places, strict=True), start=1)
-    ]
-    reading.finish()
-    follows = {"on_error": document.on_error}
-    return Workflow(
-        document.name, [step if step.on_error else step.model_copy(update=follows) for step in steps if step]
-    )
+    try:
+        return _read(_Reading(text, subject), given or {})
+    except RecursionError as error:
+        raise WorkflowError(subject, [Problem(1, 1, "", "it is nested too deeply", _READ_ON)]) from error
 
 
 def text_of(path: Path) -> str:
@@ -97,6 +86,23 @@ def decoded(raw: bytes, subject: object) -> str:
         raise WorkflowError(subject, [Problem(1, 1, "", "it is no text in UTF-8", "Save it as UTF-8.")]) from error
 
 
+def _read(reading: "_Reading", given: Mapping[str, Scalar]) -> Workflow:
+    raw = reading.parsed()
+    single = "workflow" not in raw
+    document = reading.document({"workflow": [raw]} if single else raw)
+    values = reading.values(document, given)
+    places = ["" if single else f"/workflow/{index}" for index in range(len(document.workflow))]
+    steps = [
+        reading.step(number, step, values, place)
+        for number, (step, place) in enumerate(zip(document.workflow, places, strict=True), start=1)
+    ]
+    reading.finish()
+    follows = {"on_error": document.on_error}
+    return Workflow(
+        document.name, [step if step.on_error else step.model_copy(update=follows) for step in steps if step]
+    )
+
+
 class _Reading:
     """One text being read; what is wrong is gathered."""
 
@@ -115,8 +121,6 @@ class _Reading:
         except json.JSONDecodeError as error:
             next_step = "Correct the JSON there."
             raise self._at_once(error.lineno, error.colno, f"this is no JSON ({error.msg})", next_step) from error
-        except RecursionError as error:
-            raise self._at_once(1, 1, "it is nested too deeply", _READ_ON) from error
         except ValueError as error:
             raise self._at_once(1, 1, "it holds a number of too many digits", _READ_ON) from error
         if not isinstance(raw, dict):
@@ -147,7 +151,7 @@ class _Reading:
                 continue
             try:
                 values[name] = value_of(variable, value)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 self._add(place, "", f"variable {name}: {error}", "Give it a value of its type.")
         if self._problems:
             raise self._error()
@@ -210,7 +214,7 @@ class _Reading:
 
     def _add(self, pointer: str, where: str, cause: str, next_step: str, *, at_key: bool = False) -> None:
         line, column = self._place_of(pointer, at_key=at_key)
-        self._problems.append(Problem(line, column, where, cause, next_step))
+        self._problems.append(Problem(line, column, _writable(where), _writable(cause), next_step))
 
     def _place_of(self, pointer: str, *, at_key: bool) -> tuple[int, int]:
         """Line and column, from 1, of what a JSON pointer leads to; else of the next thing around it that is there."""
@@ -232,6 +236,11 @@ class _Reading:
 
 def _names_of(kind: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in kind.model_fields.items()}
+
+
+def _writable(text: str) -> str:
+    """A text that may name half a character, as JSON can, so that it can be written anywhere."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _escaped(part: str) -> str:

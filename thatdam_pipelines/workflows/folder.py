@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import ThatdamError, WorkflowError
+from thatdam_pipelines.library.files import escape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.watch import is_ignored
 from thatdam_pipelines.workflows.document import decoded, read_workflow
@@ -24,7 +25,8 @@ class FolderReport:
     Args:
         asked: Ids of the workflows that no run has begun yet.
         waiting: Names of files that are still being written.
-        refused: What is wrong, by the name of a file that cannot be run; each is told once.
+        refused: What is wrong, by the name of a file that cannot be run; each is told once,
+            but those that cannot be read, as long as they cannot.
     """
 
     asked: list[str] = field(default_factory=list)
@@ -49,6 +51,9 @@ def look_for_workflows(library: Library, now: datetime) -> FolderReport:
             raw = path.read_bytes()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            report.refused[path.name] = f"{escape_name(str(path))}: it cannot be read ({error.strerror})"
+            continue
         if not is_settled:
             report.waiting.append(path.name)
             continue
@@ -65,13 +70,14 @@ def look_for_workflows(library: Library, now: datetime) -> FolderReport:
 
 
 def _ask_once(library: Library, path: Path, raw: bytes, workflow_id: str) -> None:
+    name = escape_name(path.name)
     if library.ledger.workflows.get(workflow_id) is None:
         ask_for(
             library,
-            read_workflow(decoded(raw, path.name), path.name),
-            name=path.name,
+            read_workflow(decoded(raw, name), name),
+            name=name,
             source="folder",
-            by=f"workflow {path.name}",
+            by=f"workflow {name}",
             base=path.parent,
             workflow_id=workflow_id,
             result_path=_result_path(path),

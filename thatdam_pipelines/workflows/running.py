@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import CurationError, QueryError, ThatdamError
-from thatdam_pipelines.library.files import replacing
+from thatdam_pipelines.library.files import escape_name, replacing, unescape_name
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.workflows import Source, StepRow, StepState, WorkflowRow
 from thatdam_pipelines.workflows.action import Action, Desk
@@ -47,7 +47,7 @@ def ask_for(
         source=source,
         requested_by=by,
         requested_utc=datetime.now(UTC),
-        result_path=str(result_path) if result_path else None,
+        result_path=escape_name(str(result_path)) if result_path else None,
     )
     rows = [
         StepRow(number, step.action, step.model_dump_json(exclude_unset=True, by_alias=True))
@@ -144,5 +144,5 @@ def _end(
     ended = ledger.end_step(workflow.workflow_id, step, state, result, error)
     steps = ledger.steps(workflow.workflow_id)
     if workflow.result_path is not None and all(one.has_ended for one in steps):
-        write_results(Path(workflow.result_path), results(steps))
+        write_results(Path(unescape_name(workflow.result_path)), results(steps))
     return ended

@@ -34,6 +34,7 @@ def value_of(variable: Variable, given: Scalar) -> Scalar:
 
     Raises:
         ValueError: It is none.
+        OverflowError: It is greater than any number may be.
     """
     found: Scalar | None = given
     if isinstance(given, str) and variable.type != "string":
