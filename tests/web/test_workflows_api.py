@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from thatdam_pipelines.dagster_runs import DagsterRuns, JobRun
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.settings import Settings, WatchedFolder
 from thatdam_pipelines.web.app import create_app
 from thatdam_pipelines.workflow_runs import run_workflow
 from thatdam_pipelines.workflows.schema import workflow_schema
@@ -115,6 +115,31 @@ def test_no_path_outside_of_the_watched_folders_is_reached_and_nothing_is_writte
     assert client.get(URL).json() == []
     inside = {"action": "ingest", "paths": [str(settings.incoming_dir)]}
     assert client.post(f"{URL}/rehearse", json=inside).json()[0]["state"] == "planned"
+
+
+def test_an_editor_moves_nothing_away_from_a_folder_that_is_watched_otherwise(
+    settings: Settings, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    for folder in (archive, settings.incoming_dir):
+        folder.mkdir(parents=True)
+    made = settings.model_copy(
+        update={"web_host": "192.0.2.7", "watched": [WatchedFolder(path=archive, mode="reference")]}
+    )
+    with Library(made) as library:
+        library.ledger.accounts.add("maria", "correct horse battery", "editor")
+        bearer = {"Authorization": f"Bearer {library.ledger.accounts.make_token('maria')}"}
+    app = create_app(made)
+    app.state.context._runs = Launched(made)
+    with TestClient(app, base_url="https://192.0.2.7", headers=bearer) as client:
+        for folder, mode, status in (
+            (archive, "move", 403),
+            (archive, "copy", 202),
+            (archive, "reference", 202),
+            (settings.incoming_dir, "move", 202),
+        ):
+            step = {"action": "ingest", "paths": [str(folder)], "mode": mode}
+            assert client.post(URL, json=step).status_code == status, step
 
 
 def test_a_step_needs_the_role_that_its_own_endpoint_needs(settings: Settings) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 from rich.console import Console
 
-from thatdam_pipelines.errors import SettingsError
+from thatdam_pipelines.errors import ForeignPathError, SettingsError
 from thatdam_pipelines.ingest_command import batches_to_retry, ingest_paths, retry_failed
+from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.reach import below_watched
 from thatdam_pipelines.library.watch import walk_files
 from thatdam_pipelines.offload_command import run_offload
 from thatdam_pipelines.settings import IngestMode
@@ -32,6 +34,15 @@ class Ingest(Taking):
     paths: list[ReadPath] = Field(min_length=1, description="Files and folders to take.")
     mode: IngestMode = Field("copy", description="copy keeps the source, move takes it, reference leaves it in place.")
     wait: bool = Field(False, description="Run the whole chain until moments can be searched.")
+
+    def grounded(self, library: Library, base: Path, *, stranger: bool) -> Self:
+        placed = super().grounded(library, base, stranger=stranger)
+        for path in placed.paths if stranger and self.mode == "move" else ():
+            mode = below_watched(library, str(path))[1].mode
+            if mode != "move":
+                cause = f"over the network nothing is moved away from a folder that is watched by {mode}"
+                raise ForeignPathError(path, cause, "Leave mode out, or run it with `thatdam workflow run`.")
+        return placed
 
     def run(self, desk: Desk) -> Outcome:
         result = ingest_paths(desk.settings, self.paths, self.mode, wait=self.wait, console=Console(quiet=True))
