@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
 import pytest
 
-from thatdam_pipelines.errors import MediaError, OfflineError
+from thatdam_pipelines.errors import MediaError, ModelError, OfflineError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.recipes import Recipe
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, FRAMES, PROBES, PROBES_FAILURES, STREAMS
 from thatdam_pipelines.library.stage import Rows, StageReport, run_stage
+from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.workers import Job, Workers
 from thatdam_pipelines.settings import Settings
 
@@ -41,6 +43,8 @@ def work(payload: str) -> str:
         os._exit(11)
     if payload == "offline":
         raise OfflineError("/disk", "it is not mounted", "Mount it.")
+    if payload == "model":
+        raise ModelError("whisper/small", "its package is not installed", "Install it.")
     if payload == "surprise":
         raise RuntimeError("what is this")
     return payload
@@ -102,6 +106,30 @@ def test_a_file_is_done_only_when_every_named_table_has_it(library: Library) -> 
     library.tables.write(STREAMS, "b1", library.tables.read(STREAMS, "b1").clear())
     assert run(library, {"a": "hevc"}, done_by=(PROBES, STREAMS)).computed == 1
     assert library.tables.read(STREAMS, "b1").height == 1
+
+
+def test_killed_between_two_tables_it_makes_both_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = library.tables.write
+    written: list[str] = []
+
+    def once(table: Table, batch_id: str, frame: pl.DataFrame) -> bool:
+        if written:
+            raise KeyboardInterrupt
+        written.append(table.name)
+        return real(table, batch_id, frame)
+
+    monkeypatch.setattr(library.tables, "write", once)
+    with pytest.raises(KeyboardInterrupt):
+        run(library, {"a": "h264"})
+    monkeypatch.undo()
+    assert run(library, {"a": "h264"}).computed == 1
+    assert codecs(library) == {"a": "h264"} and library.tables.read(STREAMS, "b1").height == 1
+
+
+def test_a_model_that_cannot_be_had_is_told_and_no_file_is_blamed(library: Library) -> None:
+    with pytest.raises(ModelError, match="not installed"):
+        run(library, {"a": "h264", "b": "model"})
+    assert library.tables.read(PROBES_FAILURES, "b1").is_empty()
 
 
 def test_a_table_that_a_file_leaves_out_keeps_its_rows(library: Library) -> None:

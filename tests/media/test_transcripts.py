@@ -27,6 +27,7 @@ from thatdam_pipelines.media.sections import sections
 from thatdam_pipelines.media.speech import Cue, Word, cues, open_engine, spread_words
 from thatdam_pipelines.media.subtitles import as_srt, as_text, as_vtt
 from thatdam_pipelines.media.transcripts import transcribe_batch
+from thatdam_pipelines.media.whisper import whole_words
 from thatdam_pipelines.samples.sounds import music, write_wav
 from thatdam_pipelines.samples.speeches import Speech, speech_about, word_errors
 from thatdam_pipelines.search.search import Query, Searcher
@@ -51,7 +52,14 @@ def library(spoken: Speech, tmp_path_factory: pytest.TempPathFactory):  # type: 
     write_wav(drop / "song.wav", np.stack([music(12, 5)] * 2))
     write_wav(drop / "nothing.wav", np.zeros((2, 48_000 * 4)))
     write_wav(drop / "broken.wav", np.stack([spoken.samples[: 48_000 * 5] * 0.9] * 2))
-    settings = Settings(home=folder / "home", embedder="descriptor", workers=2, settle_seconds=0, disk_reserve_bytes=0)
+    settings = Settings(
+        home=folder / "home",
+        embedder="descriptor",
+        transcriber="moonshine",
+        workers=2,
+        settle_seconds=0,
+        disk_reserve_bytes=0,
+    )
     with Library(settings) as library:
         [batch_id] = claim_paths(library, [drop], "copy")
         ingest_batch(library, batch_id)
@@ -168,6 +176,19 @@ def test_cues_end_with_sentences_at_pauses_and_before_they_are_too_long() -> Non
     assert [cue.text for cue in cues(words)] == ["One two.", "Three", "four"]
     long = [Word("word", at * 0.2, at * 0.2 + 0.2) for at in range(100)]
     assert all(len(cue.text) <= 84 and cue.end_s - cue.start_s <= 7 for cue in cues(long))
+
+
+def test_no_cue_but_the_last_is_too_short_to_be_seen() -> None:
+    found = list(cues([Word("Yes.", 3.0, 3.0), Word("No.", 3.0, 3.4), Word("Why?", 3.5, 4.0)]))
+    assert [cue.text for cue in found] == ["Yes. No.", "Why?"]
+
+
+def test_pieces_of_a_word_are_one_word_and_no_word_holds_a_space() -> None:
+    pieces = [(" twenty", 0.9), ("-one", 0.8), (" - Hello.", 0.9), (" noise", 0.1), (" 3", 0.9), (".5", 0.7)]
+    timed = [(text, Word("", at, at + 1.0, sure)) for at, (text, sure) in enumerate(pieces)]
+    found = whole_words(timed)
+    assert [word.text for word in found] == ["twenty-one", "-Hello.", "3.5"]
+    assert (found[0].start_s, found[0].end_s, found[0].confidence) == (0, 2, 0.8)
 
 
 def test_words_are_spread_over_what_is_voiced_and_not_over_pauses() -> None:

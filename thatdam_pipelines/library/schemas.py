@@ -335,7 +335,7 @@ AUDIO_RANGES = Table(
     ),
 )
 
-_SEGMENT_ID = Column("segment_id", pl.String, "<media_id>:t<start in ms>.", required=True)
+_SEGMENT_ID = Column("segment_id", pl.String, "<media_id>:t<number in the clip>.", required=True)
 
 TRANSCRIPTS = Table(
     "transcripts",

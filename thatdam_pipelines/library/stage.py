@@ -130,6 +130,7 @@ def run_stage(
     failures = {media_id: row for media_id, row in failures.items() if media_id not in unfinished}
     failed_rows = failed_rows.filter(pl.col("media_id").is_in(list(failed_before | unfinished)))
     dropped = failures.keys() | unfinished
+    ready: dict[Table, pl.DataFrame] = {}
     for table, made in recipes.items():
         untouched = list(wanted - (replaced[table.name] - unfinished))
         kept = pl.col("media_id").is_in(untouched) & (pl.col("recipe") == made.id)
@@ -139,7 +140,10 @@ def run_stage(
         # What an outage kept from being made anew stays as it was, by whatever recipe.
         kept = kept | pl.col("media_id").is_in(list(unfinished))
         new = table.frame([row for row in rows[table.name] if row["media_id"] not in dropped])
-        library.tables.write(table, batch_id, pl.concat([before[table].filter(kept), new]))
+        ready[table] = pl.concat([before[table].filter(kept), new])
+    # What tells that a file is done is written last: killed before that, all of it is made again.
+    for table in sorted(ready, key=done_tables.__contains__):
+        library.tables.write(table, batch_id, ready[table])
     all_failures = pl.concat([failed_rows, failure_table.frame(list(failures.values()))])
     library.tables.write(failure_table, batch_id, all_failures)
     report_failures(library, batch_id)

@@ -158,7 +158,7 @@ def _segments(library: Library, batch_id: str) -> Iterator[tuple[str, str, float
     words = library.tables.read(TRANSCRIPT_WORDS, batch_id).sort("media_id", "word_index")
     for (segment_id,), rows in words.group_by("segment_id", maintain_order=True):
         times = json.dumps(rows["start_s"].round(3).to_list())
-        text = " ".join(rows["word"])
+        text = " ".join("".join(word.split()) for word in rows["word"])
         yield str(segment_id), rows["media_id"][0], rows["start_s"][0], rows["end_s"][-1], text, times
 
 

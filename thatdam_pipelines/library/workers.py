@@ -16,7 +16,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from thatdam_pipelines.errors import MediaError, OfflineError, StoreError
+from thatdam_pipelines.errors import MediaError, ModelError, OfflineError, StoreError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -104,6 +104,7 @@ class Workers:
         Raises:
             OfflineError: A disk or server that jobs need cannot be reached.
             StoreError: The media store does not work.
+        ModelError: A model that jobs need cannot be had.
         """
         if self._pool is None:
             self._pool = ProcessPool(
@@ -130,7 +131,7 @@ def _outcome(job: Job, future: Any) -> tuple[Job, Any]:
         return job, future.result()
     except MediaError as error:
         return job, error
-    except (OfflineError, StoreError):
+    except (OfflineError, StoreError, ModelError):
         # Not about one file: what was done is kept, the rest is tried again when it is back.
         raise
     except FutureTimeoutError:

@@ -86,7 +86,6 @@ def open_engine(settings: Settings) -> SpeechEngine | None:
 
     Raises:
         SettingsError: There is no such engine.
-        ModelError: It is named, and its package or its model is not there.
     """
     return _open(settings.transcriber.strip(), settings.device)
 
@@ -114,7 +113,10 @@ def _open(choice: str, device: str) -> SpeechEngine | None:
 
 
 def cues(words: Sequence[Word]) -> Iterator[Cue]:
-    """Words as cues: they end with a sentence, at a pause, and before they get too long."""
+    """Words as cues: they end with a sentence, at a pause, and before they get too long.
+
+    Only the last may end when it begins: nobody would see another.
+    """
     waiting: list[Word] = []
     for word in words:
         if waiting and _ends(waiting, word):
@@ -126,6 +128,9 @@ def cues(words: Sequence[Word]) -> Iterator[Cue]:
 
 
 def _ends(waiting: list[Word], following: Word) -> bool:
+    if waiting[-1].end_s <= waiting[0].start_s:
+        # Nobody would see a cue of no length.
+        return False
     letters = sum(len(word.text) + 1 for word in waiting) + len(following.text)
     return (
         waiting[-1].text.endswith(_SENTENCE_ENDS)

@@ -51,7 +51,7 @@ _QUIET_S = 0.1
 def transcripts_recipe(settings: Settings, engine: str) -> Recipe:
     """What is written down, and by which engine."""
     cut = [AROUND_S, JOINED_S, LONGEST_S]
-    return Recipe("transcripts", "1", {"audio": audio_recipe(settings).id, "engine": engine, "cut": cut})
+    return Recipe("transcripts", "2", {"audio": audio_recipe(settings).id, "engine": engine, "cut": cut})
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def transcribe_batch(
     return dataclasses.replace(report, facts=facts)
 
 
-def segment_id(media_id: str, start_s: float) -> str:
-    """``<media_id>:t<start in ms, 9 digits>``."""
-    return f"{media_id}:t{round(start_s * 1000):09d}"
+def segment_id(media_id: str, number: int) -> str:
+    """``<media_id>:t<number in the clip, 6 digits>``: two segments may begin at one time."""
+    return f"{media_id}:t{number:06d}"
 
 
 def _jobs(library: Library, batch_id: str, recipe: Recipe, work: Path) -> Iterator[Job]:
@@ -174,8 +174,8 @@ def _rows(media_id: str, found: list[Cue]) -> Rows:
     """Rows of the segments, their words, and the sections."""
     segments: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
-    for cue in found:
-        name = segment_id(media_id, cue.start_s)
+    for number, cue in enumerate(found):
+        name = segment_id(media_id, number)
         segments.append({"segment_id": name, "start_s": cue.start_s, "end_s": cue.end_s, "text": cue.text})
         for word in cue.words:
             times = {"start_s": word.start_s, "end_s": word.end_s, "confidence": word.confidence}

@@ -5,8 +5,8 @@ Supervision", ICML 2023.
 """
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import ModelError
@@ -17,10 +17,27 @@ _SURE = 0.2
 """Probability below which a word is left out: it was not said, or not so."""
 
 
+def whole_words(pieces: Sequence[tuple[str, Word]]) -> list[Word]:
+    """Words of the pieces that the model times, without those it is not sure of; none holds a space.
+
+    Args:
+        pieces: Text, and when it is said. What does not begin with a space goes on with the word before it:
+            ``twenty`` and ``-one``, ``3`` and ``.5``.
+    """
+    words: list[Word] = []
+    for text, said in pieces:
+        letters = "".join(text.split())
+        if words and letters and not text[0].isspace():
+            before = words[-1]
+            surer = min(before.confidence or 0.0, said.confidence or 0.0)
+            words[-1] = Word(before.text + letters, before.start_s, max(before.end_s, said.end_s), surer)
+        elif letters:
+            words.append(Word(letters, said.start_s, said.end_s, said.confidence))
+    return [word for word in words if (word.confidence or 0.0) >= _SURE]
+
+
 def is_on_this_machine(model: str) -> bool:
-    """Whether the weights of a model are a folder here or in the hub's cache. Asks no network."""
-    if Path(model).is_dir():
-        return True
+    """Whether the weights of a model are in the hub's cache. Asks no network."""
     from faster_whisper.utils import download_model
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -54,13 +71,12 @@ class Whisper:
             segments, info = self._model.transcribe(
                 samples, word_timestamps=True, condition_on_previous_text=False, beam_size=5
             )
-            words = [
-                Word(word.word.strip(), round(float(word.start), 3), round(float(word.end), 3), float(word.probability))
+            pieces = [
+                (word.word, Word("", round(float(word.start), 3), round(float(word.end), 3), float(word.probability)))
                 for segment in segments
                 for word in segment.words or ()
-                if word.word.strip() and word.probability >= _SURE
             ]
-        return Said(words, info.language)
+        return Said(whole_words(pieces), info.language)
 
     @cached_property
     def _model(self) -> Any:
