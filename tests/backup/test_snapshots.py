@@ -60,6 +60,27 @@ def test_the_identity_of_a_target_is_mended_from_its_spare(
     assert path.read_bytes() == before
 
 
+def test_a_target_whose_identity_cannot_be_read_is_restored_from_by_its_spare_and_not_written_over(
+    settings: Settings, tmp_path: Path, disk: BackupTarget
+) -> None:
+    fill(settings, tmp_path / "card", CLIPS)
+    with Library(settings) as library:
+        take_snapshot(library, disk)
+        marker = Path(disk.url, targets.MARKER)
+        marker.unlink()
+        # It fails when it is read, as a bad sector does.
+        marker.mkdir()
+        target = open_target(settings, disk, library.ledger)
+        target.require_same()
+        assert len(lines_of(target)) > len(CLIPS)
+        with pytest.raises(StoreError, match="it does not work"):
+            take_snapshot(library, disk)
+        assert marker.is_dir()
+        Path(disk.url, targets.SPARE_MARKER).write_bytes(b"rotten")
+        with pytest.raises(StoreError, match="it does not work"):
+            open_target(settings, disk, library.ledger)
+
+
 def test_a_target_whose_identity_is_lost_twice_is_told_from_one_that_is_away(
     settings: Settings, tmp_path: Path, disk: BackupTarget
 ) -> None:

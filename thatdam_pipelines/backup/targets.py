@@ -226,7 +226,13 @@ def _mend_marker(place: Place) -> None:
 
 def _read_marker(place: Place) -> _Marker | None:
     """What the target says of itself; its spare is asked where that is damaged or missing."""
-    text = _text_of(place, MARKER)
+    try:
+        text = _text_of(place, MARKER)
+    except StoreError:
+        # A bad sector. Nothing is written over it: it may be an error that passes.
+        text = _text_of(place, SPARE_MARKER)
+        if not _is_whole(place, text):
+            raise
     if not _is_whole(place, text):
         text = _text_of(place, SPARE_MARKER) or text
     return _parsed(place, text) if text else None
