@@ -63,7 +63,7 @@ class BackupTarget(BaseModel):
     key_file: Path | None = Field(
         None, description="Encrypts all that is kept there with the key in this file (`thatdam backup key new`)."
     )
-    every_days: int = Field(1, ge=1, description="Nights from one snapshot that the schedule takes there to the next.")
+    every_days: int = Field(1, ge=1, description="Nights from one snapshot there to the next that the schedule takes.")
     retention: Retention = Field(default_factory=Retention, description="Which snapshots are kept; see below.")
     bandwidth_bytes_per_s: int | None = Field(None, ge=1, description="Most bytes written or read a second.")
     volume: str | None = Field(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from thatdam_pipelines.backup.policy import due_targets, stale_targets
 from thatdam_pipelines.defs.backup.assets import backup_audit, backups, restore_drill
 from thatdam_pipelines.defs.backup.jobs import backup_daily
 from thatdam_pipelines.defs.resources import library_of
@@ -102,7 +103,8 @@ def test_the_schedule_takes_snapshots_only_where_they_are_due(
 
     assert night(0) == {"thatdam/due": "nas away"}
     assert made(settings, backups).success
-    assert night(0.1) is None and night(1) == {"thatdam/due": "nas"} and night(7) == {"thatdam/due": "nas away"}
+    # What is taken by hand in the afternoon does not take the place of the night's.
+    assert night(0.1) == night(1) == {"thatdam/due": "nas"} and night(7) == {"thatdam/due": "nas away"}
     resources = {"library": library_of(settings)}
     (event,) = dg.materialize(
         [backups], resources=resources, tags={"thatdam/due": "nas"}
@@ -111,6 +113,21 @@ def test_the_schedule_takes_snapshots_only_where_they_are_due(
         assert [row.target for row in library.ledger.copies.snapshots()].count("nas") == 2
     assert "nas" in str(event.materialization.metadata["targets"].value)
     assert "away" not in str(event.materialization.metadata["targets"].value)
+
+
+def test_a_snapshot_that_is_not_there_any_more_is_neither_fresh_nor_keeps_the_next_from_being_due(
+    filled: Settings,
+) -> None:
+    weekly = [target.model_copy(update={"every_days": 7}) for target in filled.backup_targets]
+    settings = filled.model_copy(update={"backup_targets": weekly})
+    assert made(settings, backups).success
+    with Library(settings) as library:
+        now = datetime.now(UTC)
+        assert (due_targets(library, now), stale_targets(library, now)) == ([], [])
+        copies = library.ledger.copies
+        copies.prune_snapshots([row.snapshot_id for row in copies.snapshots() if row.target == "nas"], now)
+        assert due_targets(library, now) == ["nas"]
+        assert stale_targets(library, now) == ["nas: no snapshot yet"]
 
 
 def test_a_library_without_targets_fails_plainly_and_its_schedules_skip(

@@ -64,8 +64,10 @@ def due_targets(library: Library, now: datetime) -> list[str]:
     return [
         wanted.name
         for wanted in library.settings.backup_targets
-        # Half a day: last time it may have taken its time.
-        if wanted.name not in newest or now - newest[wanted.name] > timedelta(days=wanted.every_days - 0.5)
+        # Every night is every night, whatever was taken by hand. Half a day: last time it may have taken its time.
+        if wanted.every_days == 1
+        or wanted.name not in newest
+        or now - newest[wanted.name] > timedelta(days=wanted.every_days - 0.5)
     ]
 
 
@@ -97,10 +99,10 @@ def overdue_targets(library: Library, now: datetime) -> list[str]:
 
 
 def _newest_snapshots(library: Library, now: datetime) -> dict[str, datetime]:
-    """When the newest snapshot at each target was begun, by the target's name."""
+    """When the newest snapshot that is still at each target was begun, by the target's name."""
     newest: dict[str, datetime] = {}
     for row in library.ledger.copies.snapshots():
         # A time to come is of a clock that was wrong.
-        if row.started_utc <= now:
+        if row.pruned_utc is None and row.started_utc <= now:
             newest[row.target] = max(row.started_utc, newest.get(row.target, row.started_utc))
     return newest
