@@ -54,13 +54,16 @@ def test_a_batch_is_made_of_all_paths_or_of_none(
 ) -> None:
     good = [str(card / "a.mov"), str(card / "b.mov")]
     assert client.post("/batches", json={"paths": [*good, str(tmp_path / "x.mov")]}).status_code == 403
+    assert client.post("/batches", json={"paths": [*good, str(card / "none.mov")]}).status_code == 400
     assert client.post("/batches", json={}).status_code == 422
     assert client.get("/batches").json()["items"] == []
-    batches = client.post("/batches", json={"name": "Dailies", "folder": str(card), "paths": good}).json()["batches"]
+    (card.parent / "c.mov").write_bytes(b"c")
+    body = {"name": "Dailies", "paths": [*good, str(card.parent / "c.mov"), str(card)]}
+    (batch,) = client.post("/batches", json=body).json()["batches"]
     with Library(settings) as library:
-        assert [batch.batch_id for batch in library.ledger.batches()] == batches
-        assert library.ledger.batches()[0].album == "Dailies"
-    assert client.get("/batches/incoming").json()["batch_id"] == batches[-1]
+        (made,) = library.ledger.batches()
+        assert (made.batch_id, made.album, made.files) == (batch, "Dailies", 3)
+    assert client.get("/batches/incoming").json()["batch_id"] == batch
     assert client.get("/batches/nothing").status_code == 404
 
 

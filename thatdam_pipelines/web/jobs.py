@@ -1,8 +1,9 @@
 """What starts work, and how far it is: every job is a run in Dagster, so it outlives this server."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query
@@ -14,6 +15,7 @@ from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.reach import below_watched
 from thatdam_pipelines.library.schemas import FAILURE_TABLES
 from thatdam_pipelines.media.claim import claim_paths
+from thatdam_pipelines.settings import IngestMode
 from thatdam_pipelines.web.access import Caller
 from thatdam_pipelines.web.batches import BatchId
 from thatdam_pipelines.web.context import Asking, Context, Shared
@@ -109,7 +111,7 @@ def get_job(shared: Shared, job_id: JobId) -> Job:
 @router.post("/ingest", status_code=202, responses=problems(400, 403, 413, 422, 503))
 def ingest(shared: Shared, body: IngestRequest) -> Claimed:
     """Take a file or folder that is already at or below a watched folder, without waiting for it to settle."""
-    return Claimed(batches=take(shared.library, body.path))
+    return Claimed(batches=take(shared.library, [body.path]))
 
 
 @router.post("/batches/{batch_id}/retry", status_code=202, responses=problems(400, 404, 422, 503))
@@ -184,12 +186,20 @@ def _retrying(library: Library, batch: Batch) -> str:
     return "ingest" if light else "understand"
 
 
-def take(library: Library, path: str, album: str | None = None) -> list[str]:
-    """Claim what stands at a path of a client, into the album given, else into that of its watched folder.
+def take(library: Library, paths: Sequence[str], album: str | None = None) -> list[str]:
+    """Claim what stands at paths of a client, into the album given, else into that of the watched folder; all or none.
+
+    What is taken in the same way comes together, as in a drop.
 
     Raises:
-        ForeignPathError: It leads elsewhere, also by a link.
+        ForeignPathError: One of them leads elsewhere, also by a link.
         SettingsError: There is no such file.
     """
-    real, folder = below_watched(library, path)
-    return claim_paths(library, [real], folder.mode, album or folder.album, folder.category)
+    together: dict[tuple[IngestMode, str | None, str | None], list[FilePath]] = {}
+    for path in paths:
+        real, folder = below_watched(library, path)
+        if not real.exists():
+            raise SettingsError(path, "there is no such file or folder", "Check the name.")
+        together.setdefault((folder.mode, album or folder.album, folder.category), []).append(real)
+    batches = [batch for how, some in together.items() for batch in claim_paths(library, some, *how)]
+    return list(dict.fromkeys(batches))

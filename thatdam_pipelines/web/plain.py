@@ -111,13 +111,13 @@ def scan(shared: Shared, body: ScanRequest | None = None, dir: str | None = None
     path = body.directory if body else dir
     if not path:
         raise Refusal(422, "invalid", "no directory is named", "Send {directory} or ?dir=.")
-    return jobs.Claimed(batches=jobs.take(shared.library, path))
+    return jobs.Claimed(batches=jobs.take(shared.library, [path]))
 
 
 @router.post("/api/embedding/videos/ingest", status_code=202, responses=problems(400, 403, 413, 422))
 def ingest_video(shared: Shared, body: VideoRequest) -> jobs.Claimed:
     """Take a file at or below a watched folder, with all its levels."""
-    return jobs.Claimed(batches=jobs.take(shared.library, body.path))
+    return jobs.Claimed(batches=jobs.take(shared.library, [body.path]))
 
 
 @router.get("/search", responses=problems(400, 422, 503))

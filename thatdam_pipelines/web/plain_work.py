@@ -82,11 +82,7 @@ def make_batch(shared: Shared, body: BatchRequest) -> jobs.Claimed:
     paths = [*([body.folder] if body.folder else []), *body.paths]
     if not paths:
         raise Refusal(422, "invalid", "no folder and no paths are named", "Send {folder} or {paths}.")
-    # All of them are looked at before any is taken.
-    for path in paths:
-        below_watched(shared.library, path)
-    batches = [batch for path in paths for batch in jobs.take(shared.library, path, body.name)]
-    return jobs.Claimed(batches=list(dict.fromkeys(batches)))
+    return jobs.Claimed(batches=jobs.take(shared.library, paths, body.name))
 
 
 @router.post("/paths", status_code=201, responses=problems(400, 403, 413, 422))
