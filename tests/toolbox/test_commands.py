@@ -126,17 +126,17 @@ def test_a_folder_that_people_add_is_watched_until_they_remove_it(
 
 def test_cleaning_archives_what_is_gone_and_only_when_confirmed(run: Run, settings: Settings, archive: Path) -> None:
     run(settings, "scan", str(archive))
-    (archive / "a" / "red.png").unlink()
+    (archive / "b" / "blue.png").unlink()
 
     def states() -> dict[str, Any]:
         return {row["name"]: row["state"] for row in run(settings, "recent", "--json").data}
 
     said = run(settings, "clean", "--json").data
     (missing,) = said.pop("missing")
-    assert said == {"confirmed": False, "archived": 1} and Path(missing["path"]).name == "red.png"
+    assert said == {"confirmed": False, "archived": 1} and Path(missing["path"]).name == "blue.png"
     assert set(states().values()) == {"new"}
     assert run(settings, "clean", "--confirm", "--json").data["archived"] == 1
-    assert states() == {"red.png": "archived", "blue.png": "new", "broken.png": "new"}
+    assert states() == {"red.png": "new", "blue.png": "archived", "broken.png": "new"}
     assert run(settings, "clean", "--confirm", "--json").data["archived"] == 0
 
 
@@ -145,4 +145,15 @@ def test_cleaning_touches_nothing_of_a_folder_that_is_away(run: Run, settings: S
     archive.rename(archive.with_name("unplugged"))
     assert run(settings, "clean", "--confirm", "--json").data["missing"] == []
     archive.mkdir()
+    assert run(settings, "clean", "--confirm", "--json").data["missing"] == []
+
+
+def test_cleaning_touches_nothing_of_one_disk_that_is_away_from_among_several(
+    run: Run, settings: Settings, archive: Path
+) -> None:
+    (archive / "a" / "day").mkdir()
+    (archive / "a" / "red.png").rename(archive / "a" / "day" / "red.png")
+    run(settings, "scan", str(archive))
+    (archive / "a").rename(archive.with_name("unplugged"))
+    (archive / "a").mkdir()
     assert run(settings, "clean", "--confirm", "--json").data["missing"] == []

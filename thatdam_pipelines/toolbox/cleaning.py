@@ -86,11 +86,15 @@ def _missing(library: Library) -> Iterator[Missing]:
 
 
 def _is_gone(library: Library, root: Path, path: Path) -> bool:
-    """Whether a file is not there, and the folder it came from is: neither away nor an empty mount point."""
+    """Whether a file is not there, and the folder it came from is: neither away nor an empty mount point.
+
+    Nor is the nearest folder above the file that is there: a root may have several disks below it.
+    """
     try:
         if path.exists() or path.is_symlink():
             return False
         folder_identity(library.ledger, str(root))
-        return any(root.iterdir())
+        nearest = next(folder for folder in path.parents if folder.exists())
+        return any(root.iterdir()) and any(nearest.iterdir())
     except (OfflineError, OSError):
         return False
