@@ -1,5 +1,6 @@
 """A client of the REST API: ``with Client() as dam: dam.search("red circle")``."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -148,14 +149,23 @@ class Client:
         return list(self._asked("POST", "/api/v1/ingest", json={"path": path}, headers=_keyed(key))["batches"])
 
     def upload(self, paths: list[Path], group: str) -> list[str]:
-        """Upload files that arrive together; ids of their batches. What broke off before goes on where it was."""
-        known = {
-            (one["group"], one["rel_path"], one["length"]): one
-            for one in self._asked("GET", "/api/v1/uploads")["items"]
-        }
+        """Upload files that arrive together; ids of their batches. What broke off before goes on where it was.
+
+        Files of one name and size begin anew: which of them broke off cannot be told.
+        """
+        alike = Counter((path.name, path.stat().st_size) for path in paths)
+        known: dict[tuple[str, int], dict[str, Any]] = {}
+        for one in self._asked("GET", "/api/v1/uploads")["items"]:
+            if one["group"] != group:
+                continue
+            key = one["rel_path"], one["length"]
+            if alike[key] > 1:
+                self._response("DELETE", f"/api/v1/uploads/{one['upload_id']}", headers=_TUS)
+            else:
+                known[key] = one
         for path in paths:
             size = path.stat().st_size
-            begun = known.get((group, path.name, size))
+            begun = known.get((path.name, size))
             url = f"/api/v1/uploads/{begun['upload_id']}" if begun else self._begin(path, size, group)
             self._send(path, url, begun["offset"] if begun else 0)
         return list(self._asked("POST", f"/api/v1/uploads/groups/{group}")["batches"])

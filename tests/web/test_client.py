@@ -102,6 +102,24 @@ def test_it_uploads_and_goes_on_with_what_broke_off(settings: Settings, tmp_path
     assert stored == [file.read_bytes() for file in files]
 
 
+def test_it_loses_no_file_that_has_the_name_and_size_of_another_that_was_uploaded_before(
+    settings: Settings, tmp_path: Path
+) -> None:
+    files = [tmp_path / folder / "a.mov" for folder in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(os.urandom(1000))
+    with serving(settings) as url, Client(url) as dam:
+        said = {"Upload-Length": "1000", "Upload-Metadata": metadata(filename="a.mov", group="card")}
+        begun = httpx.post(f"{url}/api/v1/uploads", headers=TUS | said, timeout=60).headers["location"]
+        part = PART | {"Upload-Offset": "0"}
+        assert httpx.patch(f"{url}{begun}", headers=part, content=files[1].read_bytes(), timeout=60).is_success
+        (batch,) = dam.upload(files, "card")
+    with Library(settings) as library:
+        stored = {Path(file.root, file.rel_path).read_bytes() for file in library.ledger.batch_files(batch)}
+    assert stored == {file.read_bytes() for file in files}
+
+
 def test_where_nothing_answers_it_says_so(tmp_path: Path) -> None:
     with Client("http://127.0.0.1:1") as dam:
         for ask in (dam.stats, lambda: dam.save("0" * 32, "original", tmp_path / "none.mov")):
