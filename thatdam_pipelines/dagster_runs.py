@@ -11,7 +11,7 @@ import dagster as dg
 import httpx
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from thatdam_pipelines.errors import OfflineError, QueryError
+from thatdam_pipelines.errors import OfflineError, QueryError, UnansweredError
 from thatdam_pipelines.instance import open_instance
 from thatdam_pipelines.settings import Settings
 
@@ -87,7 +87,8 @@ class DagsterRuns:
             tags: Further tags of the run.
 
         Raises:
-            OfflineError: Dagster does not answer.
+            OfflineError: Dagster is not up.
+            UnansweredError: Dagster was asked and does not answer: the run may have been made.
             QueryError: Dagster refuses it.
         """
         from thatdam_pipelines.defs.stages import RETRY_TAG
@@ -147,8 +148,11 @@ class DagsterRuns:
             answer = httpx.post(url, json={"query": query, "variables": variables}, timeout=30, trust_env=False)
             answer.raise_for_status()
             said = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise OfflineError(url, f"Dagster does not answer ({error})", "Start `thatdam up`.") from error
+        except (httpx.HTTPError, ValueError) as error:
+            next_step = "See whether the run is there, and ask again if not."
+            raise UnansweredError(url, f"Dagster was asked and does not answer ({error})", next_step) from error
         if said.get("errors"):
             raise QueryError(url, f"Dagster refuses it ({said['errors'][0]['message']})", "See its log.")
         return said["data"]

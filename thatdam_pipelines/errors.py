@@ -56,6 +56,10 @@ class OfflineError(ThatdamError):
     """A disk, folder or server cannot be reached now. Nothing is dropped because of it."""
 
 
+class UnansweredError(OfflineError):
+    """A server was asked and did not answer: whether it did as it was asked is not known."""
+
+
 class TableError(ThatdamError):
     """Rows do not fit the schema their table declares."""
 

@@ -1,6 +1,8 @@
 """Workflows over the API: a run of Dagster each, once a key, within what strangers may reach."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,24 @@ def test_where_dagster_is_not_up_nothing_was_asked_for(settings: Settings) -> No
         answer = client.post(URL, json=RATE, headers={"Idempotency-Key": "a"})
         assert answer.status_code == 503 and "thatdam up" in answer.json()["next_step"]
         assert client.get(URL).json() == []
+
+
+def test_a_workflow_that_dagster_heard_of_is_kept_though_no_answer_comes(settings: Settings) -> None:
+    def hear_and_hang_up() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dagster = threading.Thread(target=hear_and_hang_up, daemon=True)
+        dagster.start()
+        made = settings.model_copy(update={"dagster_port": listener.getsockname()[1]})
+        with TestClient(create_app(made), base_url="http://localhost") as client:
+            answer = client.post(URL, json=RATE)
+            dagster.join(60)
+            assert answer.status_code == 503 and answer.json()["type"] == "urn:thatdam:unanswered", answer.text
+            (kept,) = client.get(URL).json()
+    assert run_workflow(made, kept["workflow_id"])
 
 
 def test_the_schema_is_served(client: TestClient) -> None:

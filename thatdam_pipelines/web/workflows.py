@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from thatdam_pipelines.errors import ThatdamError
+from thatdam_pipelines.errors import ThatdamError, UnansweredError
 from thatdam_pipelines.library.workflows import WORKFLOW_TAG, WorkflowRow
 from thatdam_pipelines.web.context import Asking, Context, Shared
 from thatdam_pipelines.web.jobs import RequestKey, request_of, start
@@ -114,8 +114,9 @@ def run(shared: Shared, caller: Asking, workflow: Asked, key: RequestKey = None)
     )
     try:
         started = start(shared, caller, "workflow", key, tags={WORKFLOW_TAG: workflow_id})
-    except ThatdamError:
-        if is_new:
+    except ThatdamError as error:
+        # One that Dagster heard of may be run.
+        if is_new and not isinstance(error, UnansweredError):
             ledger.forget(workflow_id)
         raise
     ledger.begin_run(workflow_id, started.job_id)
