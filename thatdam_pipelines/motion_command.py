@@ -42,10 +42,13 @@ def trim_idle(
         trimmed = trim(path, name, to.absolute(), settings, noise_db=noise, idle_s=dur)
     if as_json:
         written = None if trimmed.path is None else str(trimmed.path)
-        print_json({"path": written, "idle": trimmed.idle, "kept_s": round(trimmed.kept_s, 3)})
+        kept_s = round(trimmed.kept_s, 3)
+        print_json({"path": written, "idle": trimmed.idle, "kept_s": kept_s, "left_in": trimmed.left_in})
         return
     for start_s, end_s in trimmed.idle:
         typer.echo(f"left out   {start_s:.2f} s to {end_s:.2f} s")
+    if trimmed.left_in:
+        typer.echo(f"left in    {trimmed.left_in} later idle stretches: trim what was written once more")
     where = "nothing is idle, nothing was written" if trimmed.path is None else shown(str(trimmed.path))
     out.print(f"{where}: {trimmed.kept_s:.2f} s", markup=False, highlight=False, soft_wrap=True)
 

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -14,6 +15,7 @@ from thatdam_pipelines.cli import app
 from thatdam_pipelines.errors import MediaError, StoreError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import LOCATIONS
+from thatdam_pipelines.media import trim
 from thatdam_pipelines.media.claim import claim_paths
 from thatdam_pipelines.media.ingest import ingest_batch
 from thatdam_pipelines.media.trim import trim_idle
@@ -92,6 +94,25 @@ def test_nothing_is_overwritten_and_no_clip_is_trimmed_to_nothing(footage, ffmpe
         trimmed(tmp_path / "gray.mp4", tmp_path / "short.mp4", settings)
 
 
+def test_a_file_that_comes_while_the_clip_is_encoded_stays(footage, tmp_path, settings, monkeypatch) -> None:
+    target, path, encoding = tmp_path / "short.mp4", footage(), trim._without
+
+    def meanwhile(*given: Any, **options: Any) -> Any:
+        target.write_bytes(b"another's")
+        return encoding(*given, **options)
+
+    monkeypatch.setattr(trim, "_without", meanwhile)
+    with pytest.raises(StoreError, match="there is a file of that name"):
+        trimmed(path, target, settings)
+    assert target.read_bytes() == b"another's"
+
+
+def test_a_clip_may_be_larger_than_a_proxy(footage, tmp_path, settings) -> None:
+    small = settings.model_copy(update={"proxy_max_bytes": 1_000})
+    found = trimmed(footage(), tmp_path / "short.mp4", small)
+    assert found.path is not None and found.path.stat().st_size > 1_000
+
+
 @pytest.fixture
 def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Runs `thatdam trim_idle` in the home of the test."""
@@ -106,6 +127,16 @@ def test_the_command_tells_what_it_left_out(footage, tmp_path, command) -> None:
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert Path(said["path"]).exists() and said["kept_s"] == pytest.approx(4, abs=0.1) and len(said["idle"]) == 1
+
+
+def test_idle_stretches_that_are_left_in_are_told(footage, tmp_path, command, monkeypatch) -> None:
+    monkeypatch.setattr(trim, "_MOST_STRETCHES", 1)
+    monkeypatch.setattr(trim, "_idle", lambda *_given: [(2.0, 4.0), (4.2, 6.0)])
+    path = footage()
+    done = command("--video", path, "--out", tmp_path / "short.mp4", "--json")
+    said = json.loads(done.stdout)
+    assert (said["left_in"], said["idle"], said["kept_s"]) == (1, [[2.0, 4.0]], pytest.approx(6, abs=0.1))
+    assert "left in    1 later idle" in command("--video", path, "--out", tmp_path / "other.mp4").output
 
 
 def test_a_clip_of_the_library_is_trimmed_by_its_name_and_stays(footage, tmp_path, settings, command) -> None:

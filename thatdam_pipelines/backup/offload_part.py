@@ -1,7 +1,6 @@
 """A file on its way to a destination of an offload: what was read of the card, what is written, proven and named."""
 
 import contextlib
-import errno
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -13,13 +12,11 @@ from thatdam_pipelines.backup.offload_card import CardFile
 from thatdam_pipelines.backup.offload_journal import Record
 from thatdam_pipelines.errors import StoreError
 from thatdam_pipelines.library.checksum import Digest, read_back
-from thatdam_pipelines.library.files import PART_SUFFIX
+from thatdam_pipelines.library.files import PART_SUFFIX, give_name
 
 PARTS = f".thatdam-*{PART_SUFFIX}"
 """Pattern of the names that files have while they are written."""
 _WRITEBACK_BYTES = 16 * 2**20
-
-_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,8 @@ class Part:
             return None
         if read_back(self.path) != source.digest:
             raise StoreError(target, "what the disk gives back is not what was read from the card", "Check the disk.")
-        if not _give_name(self.path, target) and read_back(target) != source.digest:
+        # Where there are no hard links: only one process writes here, see Journal.
+        if not give_name(self.path, target) and read_back(target) != source.digest:
             raise StoreError(target, "another content stands under its name there", "Nothing was overwritten.")
         os.utime(target, ns=(self.file.mtime_ns, self.file.mtime_ns))
         return Record(
@@ -109,19 +107,3 @@ class Part:
 def now() -> str:
     """The time as records have it: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _give_name(part: Path, target: Path) -> bool:
-    """Give a part its name, never replacing anything; False where something has that name."""
-    try:
-        os.link(part, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # exFAT and some network disks have no hard links. Only one process writes here, see Journal.
-        if os.path.lexists(target):
-            return False
-        part.rename(target)
-    return True

@@ -28,12 +28,11 @@ from thatdam_pipelines.library.checksum import (
     unreadable,
 )
 from thatdam_pipelines.library.disk_identity import DiskIdentity, locked, unwritable
-from thatdam_pipelines.library.files import PART_SUFFIX, fsync_dir
+from thatdam_pipelines.library.files import NO_HARD_LINKS, PART_SUFFIX, fsync_dir
 from thatdam_pipelines.settings import Settings
 
 ORIGINAL_MODE = 0o444
 _PART_PREFIX = ".thatdam-"
-_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 class Disk:
@@ -239,7 +238,7 @@ class Disk:
         except FileNotFoundError as error:
             raise unreadable(existing, error) from error
         except OSError as error:
-            if error.errno == errno.EXDEV or error.errno in _NO_HARD_LINKS:
+            if error.errno == errno.EXDEV or error.errno in NO_HARD_LINKS:
                 return False
             raise unwritable(target, error) from error
         return True

@@ -1,6 +1,7 @@
 """Writing files so that readers never see half of one, and file names as text."""
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PART_SUFFIX = ".part"
+NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+"""What a disk answers that cannot give a file a second name."""
 
 _LOOKS_ESCAPED = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -33,6 +36,28 @@ def fsync_dir(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def give_name(part: Path, target: Path) -> bool:
+    """Give a part its name, never replacing anything; False where something has that name.
+
+    The part may keep its own name too. Where the disk has no hard links, only one process may write there.
+
+    Raises:
+        OSError: It cannot be named.
+    """
+    try:
+        os.link(part, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        # exFAT and some network disks have none.
+        if os.path.lexists(target):
+            return False
+        part.rename(target)
+    return True
 
 
 @contextlib.contextmanager

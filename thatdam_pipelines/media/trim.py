@@ -1,5 +1,6 @@
 """A clip without its idle stretches, where its picture is frozen and nothing is heard: cut to the frame."""
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import MediaError, SettingsError, StoreError
+from thatdam_pipelines.library.files import give_name
 from thatdam_pipelines.library.workers import Job, Workers
 from thatdam_pipelines.media.containers import reading
 from thatdam_pipelines.media.ffmpeg import Limits, descriptor_url, ffmpeg_exe, input_options, run_ffmpeg
@@ -25,17 +27,24 @@ _TRIMMED = "trimmed.mp4"
 _FROZEN_FROM, _FROZEN_TO, _SILENT_FROM, _SILENT_TO = "frozen.from", "frozen.to", "silent.from", "silent.to"
 _LEAST_S = 1e-3
 _MOST_STRETCHES = 200
+"""As long as ffmpeg's expression that leaves them out may get."""
+_MOST_BYTES_A_SECOND = 50_000_000
 
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What was left out, in seconds of the original, and how long what is left lasts; no ``path``: nothing is idle."""
+    """What was left out, in seconds of the original, and how long what is left lasts; no ``path``: nothing is idle.
+
+    Args:
+        left_in: Later idle stretches that are still in it, as more than 200 cannot be left out at once.
+    """
 
     path: Path | None
     idle: list[Span]
     kept_s: float
+    left_in: int = 0
 
 
 def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_db: float, idle_s: float) -> Trimmed:
@@ -50,10 +59,10 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
     Raises:
         MediaError: It cannot be decoded, has no moving picture, or there is nothing in it but idle stretches.
         SettingsError: The folder of ``target`` cannot be made.
-        StoreError: There is a file at ``target``.
+        StoreError: There is a file at ``target``, from the beginning or meanwhile.
     """
-    if target.exists():
-        raise StoreError(target, "there is a file of that name", "Give another name; nothing is overwritten.")
+    if os.path.lexists(target):
+        raise _occupied(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,15 +75,21 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
         reading(path, original.name) as file,
     ):
         run = _Run(settings, original, file.fileno(), Path(work), time.monotonic() + limit_s)
-        idle = _idle(run, duration_s, noise_db, idle_s)
+        found = _idle(run, duration_s, noise_db, idle_s)
+        idle = found[:_MOST_STRETCHES]
         kept_s = duration_s - sum(end_s - start_s for start_s, end_s in idle)
         if not idle:
             return Trimmed(None, [], duration_s)
         if kept_s < _LEAST_S:
             raise MediaError(original.name, "all of it is idle", "Give a lower --noise, or a longer --dur.")
         run.ffmpeg(_without(run.source(), idle, has_audio=original.has_audio))
-        (run.folder / _TRIMMED).rename(target)
-    return Trimmed(target, idle, kept_s)
+        if not give_name(run.folder / _TRIMMED, target):
+            raise _occupied(target)
+    return Trimmed(target, idle, kept_s, len(found) - len(idle))
+
+
+def _occupied(target: Path) -> StoreError:
+    return StoreError(target, "there is a file of that name", "Give another name; nothing is overwritten.")
 
 
 def _probed(path: Path, name: str, settings: Settings) -> Original:
@@ -113,11 +128,12 @@ class _Run:
         import ffmpeg
 
         left_s = max(1.0, self.deadline - time.monotonic())
+        most_bytes = max(self.settings.proxy_max_bytes, int(self.original.plausible_s * _MOST_BYTES_A_SECOND))
         run_ffmpeg(
             ffmpeg.get_args(output),
             exe=ffmpeg_exe(self.settings),
             name=self.original.name,
-            limits=Limits(left_s, self.settings.worker_memory_bytes, self.settings.proxy_max_bytes),
+            limits=Limits(left_s, self.settings.worker_memory_bytes, most_bytes),
             folder=self.folder,
             inherited=(self.descriptor,),
             making="its trimmed rendition",
@@ -142,7 +158,7 @@ def _idle(run: _Run, duration_s: float, noise_db: float, idle_s: float) -> list[
     frozen = _spans(run.folder, _FROZEN_FROM, _FROZEN_TO, duration_s)
     silent = _spans(run.folder, _SILENT_FROM, _SILENT_TO, duration_s) if run.original.has_audio else [(0, duration_s)]
     both = [(max(a, c), min(b, d)) for a, b in frozen for c, d in silent]
-    return [(start_s, end_s) for start_s, end_s in both if end_s - start_s >= idle_s - _LEAST_S][:_MOST_STRETCHES]
+    return [(start_s, end_s) for start_s, end_s in both if end_s - start_s >= idle_s - _LEAST_S]
 
 
 def _spans(folder: Path, begins: str, ends: str, duration_s: float) -> list[Span]:
