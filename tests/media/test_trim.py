@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 def footage(ffmpeg, tmp_path: Path):
     """Writes a clip that moves for 2 s, freezes for 4 s and moves for 2 s; with sound where it is asked for."""
 
-    def write(name: str = "clip.mp4", sound: str | None = None) -> Path:
+    def write(name: str = "clip.mp4", *sounds: str) -> Path:
         path = tmp_path / name
         parts = [
             part
@@ -41,9 +41,9 @@ def footage(ffmpeg, tmp_path: Path):
             for part in ("-f", "lavfi", "-t", str(seconds), "-i", source)
         ]
         graph, maps = "[0:v][1:v][2:v]concat=n=3[v]", ["-map", "[v]"]
-        if sound is not None:
+        for number, sound in enumerate(sounds, start=3):
             parts += ["-f", "lavfi", "-t", "8", "-i", sound]
-            maps += ["-map", "3:a", "-c:a", "aac"]
+            maps += ["-map", f"{number}:a", "-c:a", "aac"]
         ffmpeg(*parts, "-filter_complex", graph, *maps, "-c:v", "libx264", path)
         return path
 
@@ -76,6 +76,19 @@ def test_where_somebody_is_heard_a_still_picture_is_not_idle(footage, tmp_path, 
     found = trimmed(footage("talk.mp4", "sine=frequency=300"), tmp_path / "short.mp4", settings)
     assert (found.path, found.idle, found.kept_s) == (None, [], pytest.approx(8, abs=0.1))
     assert not (tmp_path / "short.mp4").exists()
+
+
+def test_every_sound_track_is_listened_to_and_kept(footage, tmp_path, settings) -> None:
+    silence, voice = "anullsrc=r=48000", "sine=frequency=300"
+    assert trimmed(footage("talk.mp4", silence, voice), tmp_path / "short.mp4", settings).path is None
+    found = trimmed(
+        footage("quiet.mp4", silence, f"{voice},volume='lt(t,3)':eval=frame"), tmp_path / "cut.mp4", settings
+    )
+    [(start_s, end_s)] = found.idle
+    assert (start_s, end_s) == (pytest.approx(3, abs=0.1), pytest.approx(6, abs=0.1))
+    with av.open(str(found.path)) as container:
+        ends = [float(stream.duration * stream.time_base) for stream in container.streams.audio]
+    assert ends == [pytest.approx(found.kept_s, abs=0.1)] * 2
 
 
 def test_sound_stays_with_the_picture(footage, tmp_path, settings) -> None:

@@ -1,4 +1,4 @@
-"""A clip without its idle stretches, where its picture is frozen and nothing is heard: cut to the frame."""
+"""A clip without its idle stretches, where its picture is frozen and no sound track is heard: cut to the frame."""
 
 import os
 import tempfile
@@ -13,6 +13,7 @@ from thatdam_pipelines.errors import MediaError, SettingsError, StoreError
 from thatdam_pipelines.library.files import give_name
 from thatdam_pipelines.library.workers import Job, Workers
 from thatdam_pipelines.media.containers import reading
+from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.ffmpeg import Limits, descriptor_url, ffmpeg_exe, input_options, run_ffmpeg
 from thatdam_pipelines.media.original import Original
 from thatdam_pipelines.media.probe import probe_file
@@ -24,7 +25,7 @@ SILENCE_DBFS = -50.0
 CRF = 18
 
 _TRIMMED = "trimmed.mp4"
-_FROZEN_FROM, _FROZEN_TO, _SILENT_FROM, _SILENT_TO = "frozen.from", "frozen.to", "silent.from", "silent.to"
+_FROZEN_FROM, _FROZEN_TO, _SILENT_FROM, _SILENT_TO = "frozen.from", "frozen.to", "silent{}.from", "silent{}.to"
 _LEAST_S = 1e-3
 _MOST_STRETCHES = 200
 """As long as ffmpeg's expression that leaves them out may get."""
@@ -48,7 +49,7 @@ class Trimmed:
 
 
 def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_db: float, idle_s: float) -> Trimmed:
-    """Write a clip without its idle stretches to ``target``, as H.264 and AAC in MP4.
+    """Write a clip without its idle stretches to ``target``, as H.264 and AAC in MP4, with all its sound tracks.
 
     Args:
         path: The original; only read.
@@ -67,14 +68,14 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(target.parent, f"it cannot be made ({error.strerror})", "Give another folder.") from error
-    original = _probed(path, name, settings)
+    original, sounds = _probed(path, name, settings)
     duration_s = original.duration_s or 0.0
     limit_s = max(settings.proxy_timeout_min_s, duration_s * settings.proxy_timeout_factor)
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".trim-") as work,
         reading(path, original.name) as file,
     ):
-        run = _Run(settings, original, file.fileno(), Path(work), time.monotonic() + limit_s)
+        run = _Run(settings, original, sounds, file.fileno(), Path(work), time.monotonic() + limit_s)
         found = _idle(run, duration_s, noise_db, idle_s)
         idle = found[:_MOST_STRETCHES]
         kept_s = duration_s - sum(end_s - start_s for start_s, end_s in idle)
@@ -82,7 +83,7 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
             return Trimmed(None, [], duration_s)
         if kept_s < _LEAST_S:
             raise MediaError(original.name, "all of it is idle", "Give a lower --noise, or a longer --dur.")
-        run.ffmpeg(_without(run.source(), idle, has_audio=original.has_audio))
+        run.ffmpeg(_without(run.source(), idle, sounds))
         if not give_name(run.folder / _TRIMMED, target):
             raise _occupied(target)
     return Trimmed(target, idle, kept_s, len(found) - len(idle))
@@ -92,21 +93,21 @@ def _occupied(target: Path) -> StoreError:
     return StoreError(target, "there is a file of that name", "Give another name; nothing is overwritten.")
 
 
-def _probed(path: Path, name: str, settings: Settings) -> Original:
-    """The facts of a file, found in a worker process, as it may be hostile."""
+def _probed(path: Path, name: str, settings: Settings) -> tuple[Original, int]:
+    """The facts of a file and how many sound tracks it has, found in a worker process, as it may be hostile."""
     with closing(Workers(1, settings.worker_memory_bytes)) as workers:
         [(_, probe)] = workers.run(_probe, [Job(name, name, (path, name), settings.decode_timeout_s)])
     if isinstance(probe, MediaError):
         raise probe
-    original = Original.of(probe, name, path.stat().st_size)
+    original = Original.of(probe.row(), name, path.stat().st_size)
     if original.kind != "video" or not original.duration_s:
         raise MediaError(name, "it has no moving picture, or does not say how long it lasts", "Give a video.")
-    return original
+    return original, sum(stream.type == "audio" for stream in probe.streams)
 
 
-def _probe(order: tuple[Path, str]) -> dict[str, Any]:
+def _probe(order: tuple[Path, str]) -> Probe:
     """Runs in a worker."""
-    return probe_file(*order).row()
+    return probe_file(*order)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class _Run:
 
     settings: Settings
     original: Original
+    sounds: int
     descriptor: int
     folder: Path
     deadline: float
@@ -141,7 +143,7 @@ class _Run:
 
 
 def _idle(run: _Run, duration_s: float, noise_db: float, idle_s: float) -> list[Span]:
-    """Where the picture is frozen and, if there is sound, nothing is heard."""
+    """Where the picture is frozen and nothing is heard on any sound track."""
     import ffmpeg
 
     source = run.source()
@@ -149,16 +151,17 @@ def _idle(run: _Run, duration_s: float, noise_db: float, idle_s: float) -> list[
     for key, name in (("freeze_start", _FROZEN_FROM), ("freeze_end", _FROZEN_TO)):
         picture = picture.filter("metadata", mode="print", key=f"lavfi.freezedetect.{key}", file=name)
     streams = [picture]
-    if run.original.has_audio:
-        sound = source["a:0"].filter("silencedetect", noise=f"{SILENCE_DBFS}dB", duration=idle_s)
+    for track in range(run.sounds):
+        sound = source[f"a:{track}"].filter("silencedetect", noise=f"{SILENCE_DBFS}dB", duration=idle_s)
         for key, name in (("silence_start", _SILENT_FROM), ("silence_end", _SILENT_TO)):
-            sound = sound.filter("ametadata", mode="print", key=f"lavfi.{key}", file=name)
+            sound = sound.filter("ametadata", mode="print", key=f"lavfi.{key}", file=name.format(track))
         streams.append(sound)
     run.ffmpeg(ffmpeg.output(*streams, "-", format="null"))
-    frozen = _spans(run.folder, _FROZEN_FROM, _FROZEN_TO, duration_s)
-    silent = _spans(run.folder, _SILENT_FROM, _SILENT_TO, duration_s) if run.original.has_audio else [(0, duration_s)]
-    both = [(max(a, c), min(b, d)) for a, b in frozen for c, d in silent]
-    return [(start_s, end_s) for start_s, end_s in both if end_s - start_s >= idle_s - _LEAST_S]
+    idle = _spans(run.folder, _FROZEN_FROM, _FROZEN_TO, duration_s)
+    for track in range(run.sounds):
+        silent = _spans(run.folder, _SILENT_FROM.format(track), _SILENT_TO.format(track), duration_s)
+        idle = [(max(a, c), min(b, d)) for a, b in idle for c, d in silent if min(b, d) > max(a, c)]
+    return [(start_s, end_s) for start_s, end_s in idle if end_s - start_s >= idle_s - _LEAST_S]
 
 
 def _spans(folder: Path, begins: str, ends: str, duration_s: float) -> list[Span]:
@@ -172,7 +175,7 @@ def _values(path: Path) -> list[float]:
     return [max(0.0, float(line.partition("=")[2])) for line in lines if line.startswith("lavfi.")]
 
 
-def _without(source: Any, idle: Sequence[Span], *, has_audio: bool) -> Any:
+def _without(source: Any, idle: Sequence[Span], sounds: int) -> Any:
     """The output that leaves ``idle`` out: what comes after is moved to where it begins."""
     import ffmpeg
 
@@ -180,10 +183,10 @@ def _without(source: Any, idle: Sequence[Span], *, has_audio: bool) -> Any:
     moved = "+".join(f"gte(T,{end_s:.6f})*{end_s - start_s:.6f}" for start_s, end_s in idle)
     picture = source["V:0"].filter("select", f"not({chosen})").filter("setpts", f"PTS-({moved})/TB")
     streams = [picture.filter("format", "yuv420p")]
-    if has_audio:
+    for track in range(sounds):
         # Sound is left out by its frames: small ones, so that it stays with the picture.
-        sound = source["a:0"].filter("asetnsamples", n=64).filter("aselect", f"not({chosen})")
+        sound = source[f"a:{track}"].filter("asetnsamples", n=64).filter("aselect", f"not({chosen})")
         sound = sound.filter("asetpts", f"PTS-({moved})/TB").filter("aresample", **{"async": 1})
         streams.append(sound)
     coding = {"c:v": "libx264", "crf": CRF, "fps_mode:v": "vfr", "movflags": "+faststart"}
-    return ffmpeg.output(*streams, f"file:{_TRIMMED}", **coding, **({"c:a": "aac"} if has_audio else {}))
+    return ffmpeg.output(*streams, f"file:{_TRIMMED}", **coding, **({"c:a": "aac"} if sounds else {}))
