@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from thatdam_pipelines.library.home import Library
-from thatdam_pipelines.settings import Settings
+from thatdam_pipelines.settings import Settings, WatchedFolder
+from thatdam_pipelines.toolbox.folders import add_folder
 from thatdam_pipelines.web.app import create_app
 
 STATUS = "ws://localhost/ws/status"
@@ -85,6 +86,20 @@ def test_folders_are_watched_where_the_settings_let_a_client(settings: Settings,
         assert client.delete("/paths", params={"path": str(nas / "dailies")}).status_code == 204
         assert client.delete("/paths", params={"path": str(nas / "dailies")}).status_code == 400
         assert client.delete("/paths", params={"path": "/etc"}).status_code == 403
+
+
+def test_a_folder_that_is_watched_through_a_link_is_removed_by_either_name(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "disk7").mkdir()
+    link = tmp_path / "nas"
+    link.symlink_to(tmp_path / "disk7")
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        for name in (link, tmp_path / "disk7"):
+            with Library(settings) as library:
+                add_folder(library, WatchedFolder(path=link), "local")
+            assert client.delete("/paths", params={"path": str(name)}).status_code == 204
+            assert len(client.get("/paths").json()["items"]) == 1
+        refused = client.delete("/paths", params={"path": str(settings.incoming_dir)})
+        assert refused.status_code == 400 and "the settings watch it" in refused.json()["detail"]
 
 
 def test_the_status_is_heard_live(client: TestClient, card: Path) -> None:

@@ -56,14 +56,16 @@ def add_folder(library: Library, folder: WatchedFolder, by: str) -> WatchedFolde
 
 
 def remove_folder(library: Library, path: Path) -> None:
-    """Watch a folder no more. What came from it stays in the library.
+    """Watch a folder no more, by whatever links it was added or is named. What came from it stays in the library.
 
     Raises:
         SettingsError: It is not watched, or by the settings.
     """
     plain = Path(plain_path(path.expanduser()))
-    if library.ledger.watched.remove(plain):
+    real = plain.resolve()
+    watched = library.ledger.watched
+    if [watched.remove(folder.path) for folder in watched.added() if folder.path.resolve() == real]:
         return
-    if plain in {Path(plain_path(one.path)) for one in library.settings.watched_folders}:
+    if any(one.path.resolve() == real for one in library.settings.watched_folders):
         raise SettingsError(plain, "the settings watch it", "Edit THATDAM_WATCHED; home/incoming is always watched.")
     raise SettingsError(plain, "it is not watched", "See `thatdam paths list`.")
