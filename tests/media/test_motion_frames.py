@@ -8,14 +8,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from thatdam_pipelines.cli import app
-from thatdam_pipelines.errors import MediaError, SettingsError
+from thatdam_pipelines.errors import MediaError, SettingsError, StoreError
 from thatdam_pipelines.media.motion_frames import MotionFrame, extract_motion
 from thatdam_pipelines.samples.camera_moves import known_move
 from thatdam_pipelines.settings import Settings
 
 
-def extracted(path: Path, folder: Path) -> list[MotionFrame]:
-    return extract_motion(path, path.name, folder, Settings(home=folder / "home"), threshold=0.005, fps=5)
+def extracted(path: Path, folder: Path, **settings: float) -> list[MotionFrame]:
+    home = Settings(home=folder / "home", **settings)
+    return extract_motion(path, path.name, folder, home, threshold=0.005, fps=5)
 
 
 @pytest.fixture
@@ -41,6 +42,15 @@ def test_frames_with_a_subject_are_written_and_named_by_their_time(moves, tmp_pa
 
 def test_a_camera_that_pans_alone_gives_no_frame(moves, tmp_path: Path) -> None:
     assert extracted(moves(subject=False), tmp_path / "frames") == []
+
+
+def test_a_long_clip_may_take_longer_and_no_picture_of_another_clip_is_overwritten(moves, tmp_path: Path) -> None:
+    path, folder = moves(subject=True), tmp_path / "frames"
+    first = extracted(path, folder, proxy_timeout_min_s=0.001, proxy_timeout_factor=1_000)[0].path
+    first.write_bytes(b"of another clip of that name")
+    with pytest.raises(StoreError, match="there is a picture of that name"):
+        extracted(path, folder)
+    assert first.read_bytes() == b"of another clip of that name"
 
 
 def test_what_is_no_video_and_a_folder_that_cannot_be_are_told(moves, tmp_path: Path) -> None:

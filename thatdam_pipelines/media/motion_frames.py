@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from thatdam_pipelines.errors import MediaError, SettingsError
+from thatdam_pipelines.errors import MediaError, SettingsError, StoreError
 from thatdam_pipelines.library.workers import Job, Workers
 from thatdam_pipelines.media.camera_path import LONG_EDGE, Gray, step_between
 from thatdam_pipelines.media.frames import Rgb, spaced_frames
+from thatdam_pipelines.media.given_video import longest_s, probe_video
 from thatdam_pipelines.settings import Settings
 
 PICTURE_EDGE = 540
@@ -40,14 +41,16 @@ def extract_motion(
     Raises:
         MediaError: It cannot be read, or took too long.
         SettingsError: ``folder`` cannot be made.
+        StoreError: It has a picture of a name that would be written; those written before stay.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(folder, f"it cannot be made ({error.strerror})", "Give another folder.") from error
+    original, _ = probe_video(path, name, settings)
     order = _Order(path, Path(name).stem, folder, threshold, fps)
     with closing(Workers(1, settings.worker_memory_bytes)) as workers:
-        [(_, found)] = workers.run(_extract, [Job(name, name, order, settings.proxy_timeout_min_s)])
+        [(_, found)] = workers.run(_extract, [Job(name, name, order, longest_s(original, settings))])
     if isinstance(found, MediaError):
         raise found
     written: list[MotionFrame] = found
@@ -75,7 +78,12 @@ def _extract(order: _Order) -> list[MotionFrame]:
             step, _ = step_between(before[1], now, time_s, time_s - before[0])
             if step.known and step.subject >= order.threshold:
                 path = order.folder / f"{order.stem}-{time_s:010.3f}.jpg"
-                Image.fromarray(picture).save(path, "JPEG", quality=_JPEG_QUALITY)
+                try:
+                    with path.open("xb") as file:
+                        Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY)
+                except FileExistsError as error:
+                    cause = "there is a picture of that name"
+                    raise StoreError(path, cause, "Give another folder; nothing is overwritten.") from error
                 found.append(MotionFrame(path, time_s, step.subject))
         before = time_s, now
     return found

@@ -4,19 +4,16 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thatdam_pipelines.errors import MediaError, SettingsError, StoreError
 from thatdam_pipelines.library.files import give_name
-from thatdam_pipelines.library.workers import Job, Workers
 from thatdam_pipelines.media.containers import reading
-from thatdam_pipelines.media.facts import Probe
 from thatdam_pipelines.media.ffmpeg import Limits, descriptor_url, ffmpeg_exe, input_options, run_ffmpeg
+from thatdam_pipelines.media.given_video import longest_s, probe_video
 from thatdam_pipelines.media.original import Original
-from thatdam_pipelines.media.probe import probe_file
 from thatdam_pipelines.settings import Settings
 
 SILENCE_DBFS = -50.0
@@ -68,14 +65,17 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(target.parent, f"it cannot be made ({error.strerror})", "Give another folder.") from error
-    original, sounds = _probed(path, name, settings)
-    duration_s = original.duration_s or 0.0
-    limit_s = max(settings.proxy_timeout_min_s, duration_s * settings.proxy_timeout_factor)
+    original, sounds = probe_video(path, name, settings)
+    if not (duration_s := original.duration_s):
+        raise MediaError(name, "it does not say how long it lasts", "Put it into another container first.")
+    deadline = time.monotonic() + longest_s(original, settings)
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".trim-") as work,
         reading(path, original.name) as file,
     ):
-        run = _Run(settings, original, sounds, file.fileno(), Path(work), time.monotonic() + limit_s)
+        run = _Run(
+            settings, original, sounds, file.fileno(), Path(work), time.monotonic() + longest_s(original, settings)
+        )
         found = _idle(run, duration_s, noise_db, idle_s)
         idle = found[:_MOST_STRETCHES]
         kept_s = duration_s - sum(end_s - start_s for start_s, end_s in idle)
@@ -91,23 +91,6 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
 
 def _occupied(target: Path) -> StoreError:
     return StoreError(target, "there is a file of that name", "Give another name; nothing is overwritten.")
-
-
-def _probed(path: Path, name: str, settings: Settings) -> tuple[Original, int]:
-    """The facts of a file and how many sound tracks it has, found in a worker process, as it may be hostile."""
-    with closing(Workers(1, settings.worker_memory_bytes)) as workers:
-        [(_, probe)] = workers.run(_probe, [Job(name, name, (path, name), settings.decode_timeout_s)])
-    if isinstance(probe, MediaError):
-        raise probe
-    original = Original.of(probe.row(), name, path.stat().st_size)
-    if original.kind != "video" or not original.duration_s:
-        raise MediaError(name, "it has no moving picture, or does not say how long it lasts", "Give a video.")
-    return original, sum(stream.type == "audio" for stream in probe.streams)
-
-
-def _probe(order: tuple[Path, str]) -> Probe:
-    """Runs in a worker."""
-    return probe_file(*order)
 
 
 @dataclass(frozen=True)
