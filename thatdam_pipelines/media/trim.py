@@ -73,9 +73,7 @@ def trim_idle(path: Path, name: str, target: Path, settings: Settings, *, noise_
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".trim-") as work,
         reading(path, original.name) as file,
     ):
-        run = _Run(
-            settings, original, sounds, file.fileno(), Path(work), time.monotonic() + longest_s(original, settings)
-        )
+        run = _Run(settings, original, sounds, file.fileno(), Path(work), deadline)
         found = _idle(run, duration_s, noise_db, idle_s)
         idle = found[:_MOST_STRETCHES]
         kept_s = duration_s - sum(end_s - start_s for start_s, end_s in idle)
