@@ -65,11 +65,28 @@ def test_a_file_is_run_once_as_it_is_and_its_results_stand_beside_it(
     told = json.loads(path.with_name("nightly.result.json").read_text())
     assert [step["state"] for step in told] == ["failed", "done"] and "none.mov" in told[0]["error"]
     assert not tick().run_requests
-    os.utime(path, (0, 0))
-    assert not tick().run_requests
     path.write_text(STEPS + " ")
+    os.utime(path, (1, 1))
     (changed,) = tick().run_requests or []
     assert changed.run_key != request.run_key
+
+
+def test_a_file_that_is_set_back_to_what_it_was_is_run_again(
+    tick: Tick, home_settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    path = dropped(home_settings, STEPS)
+    os.utime(path, (1, 1))
+    (first,) = tick().run_requests or []
+    run(instance, first)
+    path.write_text('{"action": "serch"}')
+    os.utime(path, (2, 2))
+    assert "serch" in str(tick().skip_reason)
+    path.write_text(STEPS)
+    os.utime(path, (3, 3))
+    (again,) = tick().run_requests or []
+    run(instance, again)
+    assert again.run_key != first.run_key and not tick().run_requests
+    assert len(json.loads(path.with_name("nightly.result.json").read_text())) == 2
 
 
 def test_a_file_that_is_still_being_written_waits(

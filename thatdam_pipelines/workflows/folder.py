@@ -35,7 +35,7 @@ class FolderReport:
 
 
 def look_for_workflows(library: Library, now: datetime) -> FolderReport:
-    """Ask for every workflow that is new in ``settings.workflows_dir``, or has changed; the folder is made.
+    """Ask for every workflow that is new in ``settings.workflows_dir``, or was written again; the folder is made.
 
     A file is taken when it has not changed for ``settle_seconds``. What is wrong with one stands beside it, in
     ``NAME.result.json``, where the results will be too.
@@ -47,7 +47,8 @@ def look_for_workflows(library: Library, now: datetime) -> FolderReport:
         if path.name.endswith(RESULT_SUFFIX) or is_ignored(path.name) or path.is_symlink() or not path.is_file():
             continue
         try:
-            is_settled = not 0 <= now.timestamp() - path.stat().st_mtime < library.settings.settle_seconds
+            found = path.stat()
+            is_settled = not 0 <= now.timestamp() - found.st_mtime < library.settings.settle_seconds
             raw = path.read_bytes()
         except FileNotFoundError:
             continue
@@ -57,7 +58,7 @@ def look_for_workflows(library: Library, now: datetime) -> FolderReport:
         if not is_settled:
             report.waiting.append(path.name)
             continue
-        workflow_id = _id_of(path, raw)
+        workflow_id = _id_of(path, raw, found.st_mtime_ns)
         try:
             _ask_once(library, path, raw, workflow_id)
         except ThatdamError as error:
@@ -103,6 +104,6 @@ def _result_path(path: Path) -> Path:
     return path.with_name(path.stem + RESULT_SUFFIX)
 
 
-def _id_of(path: Path, raw: bytes) -> str:
-    """What a file is known by: its name and what is in it."""
-    return hashlib.sha256(os.fsencode(path.name) + b"\0" + raw).hexdigest()[:32]
+def _id_of(path: Path, raw: bytes, modified_ns: int) -> str:
+    """What a file is known by: its name, what is in it, and when it was written, as it may be set back to before."""
+    return hashlib.sha256(os.fsencode(path.name) + b"\0%d\0" % modified_ns + raw).hexdigest()[:32]
