@@ -107,7 +107,7 @@ def test_every_path_answers(client: TestClient, footage: Any, tmp_path: Path) ->
     assert client.delete("/paths", params={"path": card}).status_code == 204
     assert client.patch(f"/explorer/{media}", json={"rating": 3}).json()["rating"] == 3
     upload = client.post("/api/v1/upload", files=[("files", ("b.mov", b"b"))], data={"batch": "card"})
-    assert set(upload.json()) == {"status", "batch", "files"}
+    assert set(upload.json()) == {"status", "batch", "batches", "files"}
     # Where no target is set, it says so.
     assert client.post("/backup").json()["type"] == "urn:thatdam:settings"
     with client.websocket_connect("ws://localhost/ws/status") as socket:

@@ -59,3 +59,15 @@ def test_files_of_a_form_arrive_under_names_of_their_own(settings: Settings) -> 
     with Library(settings) as library:
         files = library.ledger.batch_files(said.json()["batch"])
         assert [Path(file.root, file.rel_path).read_bytes() for file in files] == [b"a", b"b"]
+
+
+def test_a_form_is_taken_whole_or_not_at_all_and_names_each_of_its_batches(settings: Settings) -> None:
+    small = settings.model_copy(update={"batch_max_files": 1})
+    with TestClient(create_app(small), base_url="http://localhost") as client:
+        refused = [("files", ("a.mov", b"a")), ("files", (".hidden", b"b"))]
+        assert client.post("/api/v1/upload", files=refused, data={"batch": "card"}).status_code == 422
+        assert client.get("/api/v1/uploads").json()["items"] == []
+        sent = [("files", ("a.mov", b"a")), ("files", ("b.mov", b"b"))]
+        said = client.post("/api/v1/upload", files=sent, data={"batch": "card"}).json()
+        assert {one["batch_id"] for one in client.get("/batches").json()["items"]} == set(said["batches"])
+        assert len(said["batches"]) == 2 and said["batch"] == said["batches"][0]

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -95,7 +96,8 @@ class LevelHit(BaseModel):
 
 class Received(BaseModel):
     status: str
-    batch: str
+    batch: str = Field(description="The first of the batches.")
+    batches: list[str] = Field(description="The batches that hold the files.")
     files: list[str]
 
 
@@ -275,10 +277,14 @@ def upload(
         raise Refusal(413, "too-many", f"a form may hold {FILES} files", "Use /api/v1/uploads.")
     group = batch or f"form-{secrets.token_hex(8)}"
     try:
-        names = [_receive(uploads, file, group, caller.name) for file in files]
+        # A form is taken whole or not at all.
+        with ExitStack() as received:
+            names = [_receive(uploads, file, group, caller.name, received) for file in files]
+            received.pop_all()
     except UploadError as error:
         raise Refusal(422, "upload", f"{error.subject}: {error.cause}", error.next_step) from error
-    return Received(status="accepted", batch=uploads.arrive(shared.library, group)[0], files=names)
+    made = uploads.arrive(shared.library, group)
+    return Received(status="accepted", batch=made[0], batches=made, files=names)
 
 
 def _newest(shared: Context, name: str) -> str:
@@ -288,8 +294,10 @@ def _newest(shared: Context, name: str) -> str:
     return found[-1]
 
 
-def _receive(uploads: Uploads, file: UploadFile, group: str, by: str) -> str:
+def _receive(uploads: Uploads, file: UploadFile, group: str, by: str, received: ExitStack) -> str:
+    """Keep a file of a form under its name; ``received`` gives it up again."""
     upload = uploads.create(PurePosixPath(file.filename or "").name, group, file.size or 0, by)
+    received.callback(uploads.remove, upload.upload_id)
     with uploads.appending(upload.upload_id, 0) as growing:
         shutil.copyfileobj(file.file, growing)
     return upload.rel_path
