@@ -1,8 +1,8 @@
 """What `thatdam models plan` says: what another vector space would cost, tried on frames of the library itself."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from thatdam_pipelines.embed.l0 import l0_frames, l0_jobs
 from thatdam_pipelines.errors import MediaError
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.schemas import EMBEDDINGS_L0, EMBEDDINGS_L1, EMBEDDINGS_L2, FRAMES, PROXIES, SCENES
+from thatdam_pipelines.library.store import Store
 from thatdam_pipelines.library.table import Table
 from thatdam_pipelines.library.workers import Job
 from thatdam_pipelines.media.frames import Rgb, keyframes, still_frame
@@ -80,7 +81,7 @@ def plan_fill(settings: Settings) -> FillPlan:
         jobs = [job for batch in batches for job in batch.files]
         frames, scenes = (sum(getattr(batch, name) for batch in batches) for name in ("frames", "scenes"))
         proxies = [proxy for batch in batches for proxy in batch.proxies]
-        file_s, away = _a_file(embedder, _spread(jobs))
+        file_s, away = _a_file(library, embedder, _spread(jobs))
         frame_s = _a_frame(library, embedder, _spread(proxies))
     known = (not jobs or file_s is not None) and (not frames or frame_s is not None)
     seconds = len(jobs) * (file_s or 0.0) + frames * (frame_s or 0.0) if known else None
@@ -112,37 +113,63 @@ class _Lacking:
         return cls(jobs, frames.height, scenes.height, proxies)
 
 
-def _a_file(embedder: Embedder, jobs: Iterable[Job]) -> tuple[float | None, int]:
+def _a_file(library: Library, embedder: Embedder, jobs: Sequence[Job]) -> tuple[float | None, int]:
     """Seconds that a file takes at level 0, and how many of these cannot be read."""
-    pictures: list[list[Rgb]] = []
-    away = 0
-    begun = time.monotonic()
-    for job in jobs:
-        try:
-            pictures.append(l0_frames(job.payload))
-        except MediaError:
-            away += 1
-    decoded_s = time.monotonic() - begun
-    if not pictures:
+    tried = list(_tried(library, l0_frames, jobs))
+    away = len(jobs) - len(tried)
+    if not tried:
         return None, away
-    per_picture_s = _embedding_s(embedder, [picture for own in pictures for picture in own])
-    return decoded_s / len(pictures) + per_picture_s * sum(map(len, pictures)) / len(pictures), away
+    pictures = [picture for own, _ in tried for picture in own]
+    decoded_s = sum(seconds for _, seconds in tried)
+    return (decoded_s + _embedding_s(embedder, pictures) * len(pictures)) / len(tried), away
 
 
 def _a_frame(library: Library, embedder: Embedder, proxies: Iterable[tuple[str, str]]) -> float | None:
-    """Seconds that a frame of a proxy takes."""
-    pictures: list[Rgb] = []
-    begun = time.monotonic()
-    for proxy, kind in proxies:
-        with library.store.local(proxy) as path:
-            if kind == "image":
-                limit = library.settings.image_max_pixels
-                pictures.append(still_frame(path, short_edge=embedder.input_size, max_pixels=limit))
-            else:
-                shown = keyframes(path, short_edge=embedder.input_size)
-                pictures += [picture for _, picture in islice(shown, TRIED_FRAMES)]
-    decoded_s = time.monotonic() - begun
+    """Seconds that a frame of a proxy takes; proxies that cannot be read are passed over."""
+    settings = library.settings
+    jobs = [
+        Job(path, path, _Proxy(settings, path, kind == "image", embedder.input_size), settings.decode_timeout_s)
+        for path, kind in proxies
+    ]
+    tried = list(_tried(library, _proxy_frames, jobs))
+    pictures = [picture for own, _ in tried for picture in own]
+    decoded_s = sum(seconds for _, seconds in tried)
     return decoded_s / len(pictures) + _embedding_s(embedder, pictures) if pictures else None
+
+
+@dataclass(frozen=True)
+class _Proxy:
+    """A proxy to take frames from."""
+
+    settings: Settings
+    path: str
+    still: bool
+    short_edge: int
+
+
+def _proxy_frames(proxy: _Proxy) -> list[Rgb]:
+    """Some frames of a proxy. Runs in a worker."""
+    with Store(proxy.settings.media_url, proxy.settings).local(proxy.path) as path:
+        if proxy.still:
+            limit = proxy.settings.image_max_pixels
+            return [still_frame(path, short_edge=proxy.short_edge, max_pixels=limit)]
+        shown = keyframes(path, short_edge=proxy.short_edge)
+        return [picture for _, picture in islice(shown, TRIED_FRAMES)]
+
+
+def _tried(
+    library: Library, work: Callable[[Any], list[Rgb]], jobs: Sequence[Job]
+) -> Iterator[tuple[list[Rgb], float]]:
+    """What workers make of those jobs that can be done, each with the seconds it took."""
+    timed = [replace(job, payload=(work, job.payload)) for job in jobs]
+    return (done for _, done in library.workers.run(_timed, timed) if not isinstance(done, MediaError))
+
+
+def _timed(order: tuple[Callable[[Any], list[Rgb]], Any]) -> tuple[list[Rgb], float]:
+    """Runs in a worker."""
+    work, payload = order
+    begun = time.monotonic()
+    return work(payload), time.monotonic() - begun
 
 
 def _embedding_s(embedder: Embedder, pictures: Sequence[Rgb]) -> float:

@@ -15,6 +15,7 @@ from thatdam_pipelines.errors import ModelError, QueryError
 from thatdam_pipelines.fill_plan import plan_fill
 from thatdam_pipelines.ingest_command import run_every_batch
 from thatdam_pipelines.library.home import Library
+from thatdam_pipelines.library.schemas import PROXIES
 from thatdam_pipelines.samples.tiny import CHECKPOINT, CONFIG
 from thatdam_pipelines.search.golden import Golden, read_golden
 from thatdam_pipelines.search.moments import Moment
@@ -168,6 +169,22 @@ def test_a_plan_counts_what_a_fill_computes_and_a_filled_space_lacks_nothing(
     done = plan_fill(filled)
     assert (done.files, done.frames, done.scenes, done.vector_bytes, done.seconds) == (0, 0, 0, 0, 0)
     assert "lacks nothing" in done.told()
+
+
+def test_a_plan_passes_over_damaged_proxies(unfilled: Settings, tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    shutil.copytree(unfilled.media_url, media, symlinks=True)
+    with Library(unfilled) as library:
+        paths = [
+            path
+            for batch_id in library.tables.batches(PROXIES)
+            for path in library.tables.read(PROXIES, batch_id)["proxy_path"].drop_nulls()
+        ]
+    for path in paths:
+        (media / path).chmod(0o644)
+        (media / path).write_bytes(b"rotten")
+    plan = plan_fill(unfilled.model_copy(update={"media": str(media)}))
+    assert plan.frames > 0 and plan.seconds is None and "for a time nobody knows" in plan.told()
 
 
 def test_a_comparison_changes_nothing_and_names_what_is_found_worse(both: Settings, golden: Path) -> None:
