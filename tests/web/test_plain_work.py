@@ -1,6 +1,7 @@
 """The toolbox's plain paths that take files in: only from where a client may, each file once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from thatdam_pipelines.web.app import create_app
 
 STATUS = "ws://localhost/ws/status"
 """Without a host, the test client names one of its own."""
+LIMIT_S = 120
+"""For a machine that has much else to do."""
 
 
 @pytest.fixture
@@ -103,9 +106,10 @@ def test_a_folder_that_is_watched_through_a_link_is_removed_by_either_name(setti
 
 
 def test_the_status_is_heard_live(client: TestClient, card: Path) -> None:
-    with client.websocket_connect(STATUS) as socket:
+    # The socket waits for ever by itself; where nothing comes, its end sets the thread free.
+    with ThreadPoolExecutor(1) as listening, client.websocket_connect(STATUS) as socket:
         batches = client.post("/batches", json={"folder": str(card)}).json()["batches"]
-        while (heard := socket.receive_json())["event"] != "batch":
+        while (heard := listening.submit(socket.receive_json).result(LIMIT_S))["event"] != "batch":
             pass
         assert heard["data"]["batch_id"] == batches[0]
 
