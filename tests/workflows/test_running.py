@@ -102,7 +102,7 @@ def test_the_toolboxs_other_actions_answer_in_its_shapes(play: Play, stills: Pat
     told = play(
         {"action": "scan", "root": "card", "workers": 1},
         {"action": "recent", "limit": 1},
-        {"action": "search", "query": "blue.jpg", "mime": "image", "limit": 5},
+        {"action": "search", "query": "blue.jpg", "mime": "image/*", "limit": 5},
         {"action": "dump"},
         {"action": "dump", "format": "csv"},
         {"action": "dump", "to": "out/library.json"},
@@ -286,6 +286,22 @@ def test_a_path_that_leads_elsewhere_by_the_time_it_is_read_is_not_opened(settin
         step = run_step(library, asked, 1)
         assert step.state == "failed" and "not at or below a watched folder" in str(step.error)
         assert library.ledger.batches() == []
+
+
+def test_how_far_a_workflow_is_is_told_without_reading_its_results(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = read_workflow('{"workflow": [{"action": "paths"}, {"action": "paths", "cmd": "add"}]}', "t")
+    with Library(settings) as library:
+        asked = ask_for(library, workflow, name="t", source="command", by="ada", base=tmp_path)
+        ledger = library.ledger.workflows
+        told = [ledger.state(asked)]
+        for number in (1, 2):
+            run_step(library, asked, number)
+            with monkeypatch.context() as patched:
+                patched.setattr("thatdam_pipelines.library.workflows.json.loads", lambda _: pytest.fail("it read one"))
+                told.append(ledger.state(asked))
+    assert told == ["waiting", "running", "failed"]
 
 
 def test_results_are_found_over_postgres_too(settings: Settings, postgres_url: str, tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ class Workflows:
 
     def state(self, workflow_id: str) -> WorkflowState:
         """How far a workflow is: failed when any of its steps did, once all have ended."""
-        states = {step.state for step in self.steps(workflow_id)}
+        with self._engine.connect() as connection:
+            states = set(connection.scalars(sa.select(STEPS.c.state).where(STEPS.c.workflow_id == workflow_id)))
         if states == {"waiting"}:
             return "waiting"
         if states & {"waiting", "running"}:
