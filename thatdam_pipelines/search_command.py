@@ -44,7 +44,7 @@ def search(
     """
     from thatdam_pipelines.library.curation_ledger import Filter
     from thatdam_pipelines.library.home import Library
-    from thatdam_pipelines.search.filters import mime_condition
+    from thatdam_pipelines.search.filters import narrowed
     from thatdam_pipelines.search.related import instant_of
     from thatdam_pipelines.search.search import Query, Searcher
 
@@ -55,7 +55,7 @@ def search(
     if like is not None:
         with Library(get_settings()) as library:
             instant = instant_of(library, like)
-    where = " AND ".join([*([f"({where})"] if where else []), *([mime_condition(mime)] if mime else [])]) or None
+    where = narrowed(where, mime)
     query = Query(text=text, image=image, like=instant, level=level.value, where=where, curated=curated, limit=limit)
     with Searcher(get_settings()) as searcher:
         result = searcher.search(query)

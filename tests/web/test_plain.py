@@ -22,6 +22,8 @@ def test_what_was_read_in_the_toolbox_is_read_here(web: TestClient, footage: Any
     assert len(first) == 3 and get(f"/media/{first[0]['media_id']}")["name"] == first[0]["name"]
     (found,) = get("/search", q="CLIP0001", type="video", limit=1)
     assert found["clip"]["name"] == "CLIP0001.MOV"
+    assert get("/search", q="CLIP0001", type="video/*", limit=1) == [found]
+    assert get("/search", q="CLIP0001", type="video/x-none", limit=1) == []
     batch = footage.result.batches[0]
     assert get("/batches")["items"][0]["batch_id"] == batch == get(f"/batches/{batch}")["batch_id"]
     assert get(f"/explorer/batch/{batch}")["files"] == len(footage.result.media)
@@ -71,3 +73,10 @@ def test_a_form_is_taken_whole_or_not_at_all_and_names_each_of_its_batches(setti
         said = client.post("/api/v1/upload", files=sent, data={"batch": "card"}).json()
         assert {one["batch_id"] for one in client.get("/batches").json()["items"]} == set(said["batches"])
         assert len(said["batches"]) == 2 and said["batch"] == said["batches"][0]
+
+
+def test_an_empty_library_has_nothing_of_any_type(settings: Settings) -> None:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        answer = client.get("/search", params={"q": "x", "type": "video/*"})
+        assert answer.status_code == 200 and answer.json() == []
+        assert client.get("/search", params={"q": "x", "type": "video/"}).status_code == 400

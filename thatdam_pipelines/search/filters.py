@@ -102,6 +102,15 @@ class Filters(BaseModel):
         return getattr(self, name)
 
 
+def narrowed(where: str | None, mime: str | None) -> str | None:
+    """A condition over the view ``media``, if there is one, that holds of one media type only, if one is given.
+
+    Raises:
+        QueryError: It is no media type.
+    """
+    return " AND ".join([*([f"(\n{where}\n)"] if where else []), *([mime_condition(mime)] if mime else [])]) or None
+
+
 def mime_condition(mime: str) -> str:
     """An SQL condition over the view ``media``: only what is of a media type.
 

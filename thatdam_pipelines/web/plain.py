@@ -16,7 +16,7 @@ from thatdam_pipelines.library.schemas import LOCATIONS
 from thatdam_pipelines.library.schemas_motion import MOTION_SECONDS
 from thatdam_pipelines.library.uploads import Uploads
 from thatdam_pipelines.search.browse import browse
-from thatdam_pipelines.search.filters import Filters
+from thatdam_pipelines.search.filters import Filters, mime_condition
 from thatdam_pipelines.toolbox import folders
 from thatdam_pipelines.toolbox.batches import batches_named
 from thatdam_pipelines.web import batches, curation, jobs, media, search
@@ -130,8 +130,11 @@ def find(
     limit: Limit = 50,
 ) -> list[FoundMoment]:
     """Moments that fit words."""
-    kind = [type.partition("/")[0]] if type else []
-    return search.find(shared, search.SearchQuery.model_validate({"q": q, "kind": kind, "limit": limit})).items
+    where = mime_condition(type) if type else None
+    if where and not shared.library.settings.catalog_path.exists():
+        # Before anything is published there is nothing of any type.
+        return []
+    return search.find(shared, search.SearchQuery.model_validate({"q": q, "limit": limit}), where=where).items
 
 
 @router.post("/search", responses=problems(400, 413, 422, 503))

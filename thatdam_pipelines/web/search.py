@@ -65,8 +65,11 @@ def search_by_picture(
             raise Refusal(400, "picture", "the picture cannot be read", error.next_step) from error
 
 
-def find(shared: Context, asked: SearchQuery, picture: Path | None = None) -> FoundMoments:
+def find(shared: Context, asked: SearchQuery, picture: Path | None = None, where: str | None = None) -> FoundMoments:
     """A page of the moments that answer.
+
+    Args:
+        where: SQL condition over the view ``media``, of ours: only media that it holds of.
 
     Raises:
         Refusal: There is nothing to look for, or the cursor is none that was given.
@@ -82,6 +85,7 @@ def find(shared: Context, asked: SearchQuery, picture: Path | None = None) -> Fo
             image=picture,
             like=_instant(asked.like) if asked.like else None,
             level=asked.level,
+            where=where,
             among=None if among is None else frozenset(among),
             limit=DEPTH,
         )

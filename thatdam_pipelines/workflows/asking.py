@@ -8,6 +8,7 @@ from thatdam_pipelines.library import catalog
 from thatdam_pipelines.library.accounts import Role
 from thatdam_pipelines.library.curation import State
 from thatdam_pipelines.library.curation_ledger import Filter
+from thatdam_pipelines.search.filters import narrowed
 from thatdam_pipelines.search.related import instant_of, related
 from thatdam_pipelines.search.search import Level, Query, Searcher
 from thatdam_pipelines.sync_command import sync_named
@@ -30,7 +31,7 @@ class Search(Asking):
 
     action: Literal["search"]
     query: str = Field("", description="What to look for, in words; may be empty with like.")
-    mime: str | None = Field(None, description="Only media of this type: video, or video/mp4.")
+    mime: str | None = Field(None, description="Only media of this type: video, video/* or video/mp4.")
     limit: int = Field(50, ge=1, le=1000, description="Most moments given.")
     like: str | None = Field(None, description="A file, or FILE@SECONDS: what looks like that frame.")
     level: Level = Field("any", description="Search files (l0), frames (l1), scenes (l2), or all of them.")
@@ -45,8 +46,7 @@ class Search(Asking):
             text=self.query,
             like=instant_of(desk.library, self.like) if self.like else None,
             level=self.level,
-            where=self.where,
-            among=self._of_type(desk),
+            where=narrowed(self.where, self.mime),
             curated=Filter(
                 self.rating, None, (self.state,) if self.state else (), tuple(self.tags), tuple(self.albums)
             ),
@@ -56,12 +56,6 @@ class Search(Asking):
             found = searcher.search(query)
         moments = [moment.as_dict() for moment in found.moments]
         return Outcome({"moments": moments, "embedder": found.embedder, "notes": found.notes})
-
-    def _of_type(self, desk: Desk) -> frozenset[str] | None:
-        if self.mime is None:
-            return None
-        query = "SELECT media_id FROM probes WHERE mime = $mime OR starts_with(mime, $mime || '/')"
-        return frozenset(catalog.run_sql(desk.settings, query, {"mime": self.mime})["media_id"])
 
 
 class Related(Asking):
