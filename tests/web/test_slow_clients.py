@@ -57,7 +57,7 @@ def others_are_answered(url: str) -> None:
 
 
 def test_headers_that_never_end_are_hung_up_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thatdam_pipelines.web.server.HEADERS_S", 1.0)
+    monkeypatch.setattr("thatdam_pipelines.web.server.HEADERS_S", 5.0)
     with connections(url, MANY) as opened:
         for connection in opened:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
@@ -66,7 +66,7 @@ def test_headers_that_never_end_are_hung_up_on(url: str, monkeypatch: pytest.Mon
 
 
 def test_a_second_request_that_never_ends_is_hung_up_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thatdam_pipelines.web.server.HEADERS_S", 1.0)
+    monkeypatch.setattr("thatdam_pipelines.web.server.HEADERS_S", 5.0)
     with connections(url, 1) as (connection,):
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nX-Slow: ")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -117,7 +117,8 @@ def test_an_upload_that_dribbles_is_cut_off_and_goes_on_where_it_was(url: str, m
     part = tus | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0", "Content-Length": "1000"}
     lines = [f"PATCH {upload} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in part.items())]
     with connections(url, 1) as (connection,):
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        # Some of it has come in any case, however slow this machine is.
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\nx").encode())
         assert dribble_until_answered(connection).startswith(b"HTTP/1.1 408")
     offset = int(httpx.head(f"{url}{upload}", headers=tus, timeout=LIMIT_S).headers["upload-offset"])
     assert 0 < offset < 1000
