@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
+from thatdam_pipelines import terminal
 from thatdam_pipelines.cli import main
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.watch import scan_folder
@@ -41,7 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setenv("THATDAM_HOME", str(settings.home))
         monkeypatch.setenv("THATDAM_EMBEDDER", settings.embedder)
         monkeypatch.setenv("THATDAM_DISK_RESERVE_BYTES", "0")
-        monkeypatch.setenv("COLUMNS", "200")
+        for console in (terminal.out, terminal.err):
+            monkeypatch.setattr(console, "width", 200)
         for name in ("open_clip_config", "vocabulary"):
             if (path := getattr(settings, name)) is not None:
                 monkeypatch.setenv(f"THATDAM_{name.upper()}", str(path))

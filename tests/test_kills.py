@@ -26,7 +26,7 @@ from thatdam_pipelines.library.catalog import run_sql
 from thatdam_pipelines.library.checksum import digest_file
 from thatdam_pipelines.library.home import Library
 from thatdam_pipelines.library.ledger import Ledger
-from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES
+from thatdam_pipelines.library.schemas import AUDIO, FAILURE_TABLES, LOCATIONS, MEDIA, PROXIES, TABLES, TRANSCRIPTS
 from thatdam_pipelines.library.schemas_motion import MOTION
 from thatdam_pipelines.library.store import raw_folder
 from thatdam_pipelines.library.table import Table
@@ -44,6 +44,7 @@ CLOCKS = {
     PROXIES.name: {"elapsed_s"},
     AUDIO.name: {"cpu_s"},
     MOTION.name: {"cpu_s"},
+    TRANSCRIPTS.name: {"cpu_s"},
     **{table.name: {"failed_utc"} for table in FAILURE_TABLES},
 }
 """Columns that say when something was done or how long it took, which no two runs share. All others must be equal,

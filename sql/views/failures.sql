@@ -9,6 +9,7 @@ UNION ALL SELECT * FROM facts.probes_failures
 UNION ALL SELECT * FROM facts.embeddings_l0_failures
 UNION ALL SELECT * FROM facts.proxies_failures
 UNION ALL SELECT * FROM facts.audio_failures
+UNION ALL SELECT * FROM facts.transcripts_failures
 UNION ALL SELECT * FROM facts.motion_failures
 UNION ALL SELECT * FROM facts.sync_failures
 UNION ALL SELECT * FROM facts.embeddings_l1_failures

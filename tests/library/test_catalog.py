@@ -188,6 +188,7 @@ def test_every_ready_made_query_runs_on_an_empty_library_and_on_a_filled_one(
     filled_answer = catalog.run_sql(filled, query.sql)
     with_rows = {"takes", "by_reference", "without_sound", "not_safe_yet", "recent_batches", "recordings_with_gaps"}
     with_rows |= {"backup_cost", "backup_growth", "cards_not_safe", "faulty_sound", "idle", "not_as_listed"}
+    with_rows |= {"most_said", "subjects"}
     with_rows.add("worst_quality")
     assert filled_answer.height or query.name in with_rows
     assert query.title.endswith(("?", ".")) and len(query.title) < 110

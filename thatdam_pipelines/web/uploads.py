@@ -60,7 +60,7 @@ def list_uploads(shared: Shared) -> UploadList:
     return UploadList(items=[UploadFacts.model_validate(vars(one)) for one in Uploads(shared.settings).all()])
 
 
-@router.post("", status_code=201, responses=problems(400, 409, 412, 413, 422))
+@router.post("", status_code=201, response_class=Response, responses=problems(400, 409, 412, 413, 422))
 def create_upload(
     shared: Shared,
     caller: Asking,
