@@ -80,6 +80,7 @@ def test_shift_chooses_all_between(opened: Callable[..., Any]) -> None:
     assert explorer.page.locator("#grid [data-chosen]").count() == 4
     assert "4 clips chosen" in explorer.page.inner_text("#chosen")
     assert explorer.page.locator("#grid .choose :checked").count() == 4
+    assert explorer.page.evaluate("getSelection().toString()") == ""
     explorer.check()
     explorer.press("Escape")
     assert explorer.page.locator("#grid [data-chosen]").count() == 0

@@ -166,6 +166,10 @@ function row(item) {
 
 $("#sort").addEventListener("change", ({ target }) => go({ sort: target.value }));
 for (const button of $$("[data-view]")) button.addEventListener("click", () => go({ view: button.dataset.view }));
+for (const shown of [$("#grid"), $("#table")]) {
+  // With Shift all between are chosen: their text is not to be marked as well.
+  shown.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
+}
 $("#open-filters").addEventListener("click", ({ target }) => {
   const open = $("#filters").classList.toggle("open");
   target.setAttribute("aria-expanded", String(open));
