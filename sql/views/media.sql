@@ -46,6 +46,7 @@ LEFT JOIN (
         UNION ALL SELECT media_id, stage, reason, 7 FROM facts.fingerprints_failures
         UNION ALL SELECT media_id, stage, reason, 8 FROM facts.sync_failures
         UNION ALL SELECT media_id, stage, reason, 9 FROM facts.motion_failures
+        UNION ALL SELECT media_id, stage, reason, 10 FROM facts.transcripts_failures
     )
     WHERE media_id IS NOT NULL
     GROUP BY media_id
